@@ -1,0 +1,110 @@
+package imapconn
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"strconv"
+	"time"
+
+	"imapfs/imapconn/imapwire"
+)
+
+// Dial connects, greets, protects the connection as TLS says, logs in, and says
+// who we are: what it returns is ready for use. Its errors are *ConnError,
+// *TLSError, *AuthError, what Credentials returned, or wrap ctx's; each is one
+// line that ends with what to do.
+func (d *Dialer) Dial(ctx context.Context) (*Client, error) {
+	c := d.newClient()
+	raw, err := d.dialTCP(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	c.raw = raw
+	var conn net.Conn = meter{raw, &c.moved, c.timeout}
+	if d.TLS == TLSImplicit {
+		if conn, err = d.handshake(ctx, c, conn); err != nil {
+			raw.Close()
+			return nil, err
+		}
+	}
+	greeted := c.start(conn)
+	if err := d.open(ctx, c, greeted); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// newClient makes a Client without a connection.
+func (d *Dialer) newClient() *Client {
+	c := &Client{
+		addr:    net.JoinHostPort(d.Host, strconv.Itoa(d.Port)),
+		host:    d.Host,
+		timeout: d.Timeout,
+		log:     d.Logger,
+		wake:    make(chan struct{}, 1),
+		done:    make(chan struct{}),
+	}
+	if c.timeout <= 0 {
+		c.timeout = DefaultTimeout
+	}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	if d.Trace != nil {
+		d.mu.Lock()
+		d.conns++
+		c.trace = &tracer{w: d.Trace, shared: &d.mu, conn: d.conns}
+		d.mu.Unlock()
+	}
+	return c
+}
+
+// start begins to read and write. The server owes a greeting.
+func (c *Client) start(conn net.Conn) (greeted *command) {
+	c.dec = imapwire.NewDecoder(c.traced(conn))
+	c.sink = newSink(conn, c.trace)
+	greeted = &command{op: "greeting", alone: true, answer: &greeting{}, done: make(chan struct{})}
+	c.flight = []*command{greeted}
+	c.moved.Store(time.Now().UnixNano())
+	c.group.Add(2)
+	go c.readLoop()
+	go c.writeLoop()
+	return greeted
+}
+
+// open takes a connection from the greeting to the authenticated state.
+func (d *Dialer) open(ctx context.Context, c *Client, greeted *command) error {
+	preauth, err := c.awaitGreeting(ctx, greeted)
+	if err != nil {
+		return d.greetingError(err)
+	}
+	if d.TLS == TLSStartTLS {
+		if preauth {
+			return &TLSError{c.addr, errors.New("server has logged us in before STARTTLS"), "use imaps:// or --tls none"}
+		}
+		if err := d.startTLS(ctx, c); err != nil {
+			return err
+		}
+	}
+	if !preauth {
+		if err := d.login(ctx, c); err != nil {
+			return err
+		}
+	}
+	if err := c.knowCaps(ctx); err != nil {
+		return err
+	}
+	return c.identify()
+}
+
+// greetingError says what to do about a server that does not greet.
+func (d *Dialer) greetingError(err error) error {
+	var e *ConnError
+	if errors.As(err, &e) && e.Timeout() && d.TLS != TLSImplicit {
+		e.Hint = "if the port expects TLS use imaps://"
+	}
+	return err
+}

@@ -1,0 +1,55 @@
+package imapconn
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+)
+
+// TLSMode says how a connection is protected.
+type TLSMode int
+
+const (
+	// TLSImplicit begins with the TLS handshake, on port 993 as a rule
+	// (RFC 8314 §3.2).
+	TLSImplicit TLSMode = iota
+	// TLSStartTLS begins in the clear, on port 143 as a rule, and says nothing
+	// of weight before STARTTLS was accepted (RFC 3501 §6.2.1). There is no
+	// falling back.
+	TLSStartTLS
+	// TLSNone sends everything in the clear, the password too: the user said so.
+	TLSNone
+)
+
+// DefaultTimeout is what Dialer.Timeout means where it is 0.
+const DefaultTimeout = 30 * time.Second
+
+// Dialer holds what is needed to reach one account. It is not changed after
+// its first use; Dial may be called by several goroutines.
+type Dialer struct {
+	Host string
+	Port int
+	TLS  TLSMode
+	// TLSConfig is cloned at each connect. Nil means the system's roots and
+	// Host as the name in the certificate.
+	TLSConfig *tls.Config
+	// Credentials is asked at each connect, so that a token can be renewed.
+	Credentials func(context.Context) (Credentials, error)
+	// Trace receives the protocol, both ways, line by line, each with the
+	// number of its connection; credentials are blanked. Calls are serialised.
+	Trace io.Writer
+	// Logger receives what the server wants the user to know. Nil: nothing.
+	Logger *slog.Logger
+	// Timeout is how long no octet may move while an answer is owed; then the
+	// connection is dead. 0 means DefaultTimeout.
+	Timeout time.Duration
+	// DialContext replaces net.Dialer with keep-alive, for tests and proxies.
+	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	mu    sync.Mutex // guards conns and each write to Trace; nothing is locked inside it
+	conns int
+}

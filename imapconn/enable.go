@@ -1,0 +1,61 @@
+package imapconn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"imapfs/imapconn/imapwire"
+)
+
+// Enable switches extensions on (RFC 5161), before the first Select or Examine.
+// ErrNotOffered where the server has no ENABLE or leaves one of them off.
+func (c *Client) Enable(ctx context.Context, caps ...string) error {
+	if have := c.Caps(); !have.Has("ENABLE") && !have.Has("IMAP4rev2") {
+		return fmt.Errorf("enable: %w", ErrNotOffered)
+	}
+	cmd := c.newCommand("ENABLE")
+	cmd.alone = true
+	for _, name := range caps {
+		if !isAtom(name) {
+			return fmt.Errorf("enable: %q is no capability", name)
+		}
+		cmd.enc.Raw(" " + name)
+	}
+	c.mu.Lock()
+	late := c.everOpen
+	c.mu.Unlock()
+	if late {
+		return errors.New("enable: comes before the first SELECT or EXAMINE of a connection")
+	}
+	if err := c.do(ctx, cmd); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	enabled := c.enabled
+	c.mu.Unlock()
+	for _, name := range caps {
+		if !enabled.Has(name) {
+			return fmt.Errorf("enable %s: %w", name, ErrNotOffered)
+		}
+	}
+	return nil
+}
+
+// enabledGiven records ENABLED.
+func (c *Client) enabledGiven(caps imapwire.Caps) {
+	if c.dec.Err() != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.enabled = imapwire.NewCaps(append(c.enabled.Names(), caps.Names()...)...)
+}
+
+// isAtom reports whether s can stand on the wire as it is (RFC 3501 §9).
+func isAtom(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`(){%*"\]`, r)
+	})
+}

@@ -1,0 +1,80 @@
+package imapconn
+
+import (
+	"context"
+	"strings"
+)
+
+// maxSetOctets keeps command lines within what every server takes: Cyrus,
+// Courier and Dovecot end or refuse longer ones at 15 to 66 KB. In octets.
+const maxSetOctets = 7900
+
+// metaAnswer takes the small facts of the messages in a set.
+type metaAnswer struct {
+	set UIDSet
+	f   func(Meta)
+}
+
+// confusable is false: facts are true whoever asked for them.
+func (*metaAnswer) confusable(answerer) bool { return false }
+
+// FetchMeta gives f what the server says of each message in set: UID, flags,
+// date, size (RFC 3501 §6.4.5). A message that is gone is left out, without
+// error. f may be called several times for one UID and with some of the items
+// only, when the server speaks unasked meanwhile: what is there counts.
+//
+// f runs on the goroutine that reads the connection: it returns at once and
+// does not call the Client. It is not called any more once FetchMeta returned.
+func (c *Client) FetchMeta(ctx context.Context, set UIDSet, items MetaItems, f func(Meta)) error {
+	names := []string{"UID"}
+	for _, i := range []struct {
+		bit  MetaItems
+		name string
+	}{{MetaFlags, "FLAGS"}, {MetaDate, "INTERNALDATE"}, {MetaSize, "RFC822.SIZE"}} {
+		if items&i.bit != 0 {
+			names = append(names, i.name)
+		}
+	}
+	return c.fetch(ctx, set, "("+strings.Join(names, " ")+")", func(part UIDSet) answerer {
+		return &metaAnswer{part, f}
+	})
+}
+
+// fetch sends UID FETCH for set, in as many commands as the line limit needs.
+func (c *Client) fetch(ctx context.Context, set UIDSet, items string, answer func(UIDSet) answerer) error {
+	if len(set) == 0 {
+		return nil
+	}
+	var cmds []*command
+	for _, part := range set.Split(maxSetOctets) {
+		cmd := c.newCommand("UID FETCH")
+		cmd.enc.Raw(" " + setString(part) + " " + items)
+		cmd.selected = true
+		cmd.answer = answer(part)
+		cmds = append(cmds, cmd)
+	}
+	return c.doAll(ctx, cmds...)
+}
+
+// setString is the set as sent; AllUIDs is 1:*.
+func setString(set UIDSet) string {
+	if len(set) == 1 && set[0] == AllUIDs()[0] {
+		return "1:*"
+	}
+	return set.String()
+}
+
+// overlap reports whether two sets share a UID.
+func overlap(a, b UIDSet) bool {
+	for len(a) > 0 && len(b) > 0 {
+		switch {
+		case a[0].Last < b[0].First:
+			a = a[1:]
+		case b[0].Last < a[0].First:
+			b = b[1:]
+		default:
+			return true
+		}
+	}
+	return false
+}

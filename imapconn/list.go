@@ -1,0 +1,73 @@
+package imapconn
+
+import (
+	"context"
+	"unicode/utf8"
+
+	"imapfs/imapconn/imapwire"
+)
+
+// MaxMailboxes bounds the answers to one LIST, in mailboxes; MaxListOctets the
+// names in them.
+const (
+	MaxMailboxes  = 200_000
+	MaxListOctets = 64 << 20
+)
+
+// listAnswer collects LIST.
+type listAnswer struct {
+	found  []ListData
+	octets int
+}
+
+func (*listAnswer) confusable(other answerer) bool { return sameKind[*listAnswer](other) }
+
+// List returns the mailboxes whose names match (RFC 3501 §6.3.8), all of them
+// or an error. pattern is sent as it is; * and % are its wildcards.
+func (c *Client) List(ctx context.Context, reference, pattern string) ([]ListData, error) {
+	cmd := c.newCommand("LIST")
+	cmd.enc.Raw(" ").String(reference).Raw(" ").String(pattern)
+	a := &listAnswer{}
+	cmd.answer = a
+	if err := c.do(ctx, cmd); err != nil {
+		return nil, err
+	}
+	return a.found, nil
+}
+
+// listed reads LIST (RFC 3501 §7.2.2); what LIST-EXTENDED adds is skipped.
+func (c *Client) listed() {
+	d := c.dec
+	var l ListData
+	d.Space()
+	l.Attrs = c.flags.List(d)
+	d.Space()
+	if kind, delimiter, _ := d.String(); kind == imapwire.Quoted {
+		l.Delimiter, _ = utf8.DecodeRune(delimiter)
+		if len(delimiter) == 0 {
+			l.Delimiter = 0
+		}
+	} else if kind == imapwire.Literal {
+		d.Fail(&imapwire.SyntaxError{Want: "a delimiter", Got: "a literal"})
+	}
+	d.Space()
+	name, _ := d.AString() // a mailbox may be called NIL
+	l.Name = string(name)
+	for d.Spaces(); !d.AtEOL(); d.Spaces() {
+		d.SkipValue()
+	}
+	d.EOL()
+	a, _ := answering[*listAnswer](c)
+	if a == nil || d.Err() != nil {
+		return
+	}
+	a.octets += len(l.Name)
+	switch {
+	case len(a.found) == MaxMailboxes:
+		d.Fail(&imapwire.LimitError{What: "MaxMailboxes", Limit: MaxMailboxes})
+	case a.octets > MaxListOctets:
+		d.Fail(&imapwire.LimitError{What: "MaxListOctets", Limit: MaxListOctets})
+	default:
+		a.found = append(a.found, l)
+	}
+}

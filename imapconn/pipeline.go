@@ -1,0 +1,250 @@
+package imapconn
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// What may be in flight together (RFC 3501 §5.5):
+//
+//   - what changes the state of the connection goes alone: SELECT, EXAMINE,
+//     UNSELECT, LOGIN, AUTHENTICATE, STARTTLS, ENABLE, IDLE, LOGOUT;
+//   - two commands whose untagged answers could not be told apart wait for each
+//     other: two LISTs, two SEARCHes, two STATUSes of one mailbox, two FETCHes of
+//     the same part of the same message;
+//   - everything else is sent at once. No command here uses sequence numbers,
+//     so none can be thrown off by an EXPUNGE.
+//
+// Commands are sent in the order in which they were given; one that must wait
+// makes those behind it wait.
+
+// answerer takes untagged answers to a command.
+type answerer interface {
+	// confusable reports whether answers to a command with the other answerer
+	// could be taken for answers to this one.
+	confusable(other answerer) bool
+}
+
+// sameKind is for answerers that can never share a flight with their like.
+func sameKind[T answerer](other answerer) bool {
+	_, same := other.(T)
+	return same
+}
+
+// answering finds the oldest command in flight whose answerer is a T.
+func answering[T answerer](c *Client) (a T, cmd *command) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, f := range c.flight {
+		if a, ok := f.answer.(T); ok {
+			return a, f
+		}
+	}
+	return a, nil
+}
+
+// writeLoop sends commands as the rules permit until the connection is dead.
+func (c *Client) writeLoop() {
+	defer c.group.Done()
+	timer := time.NewTimer(time.Hour)
+	timer.Stop()
+	defer timer.Stop()
+	c.sink.timer = timer
+	for {
+		cmd := c.admit()
+		if cmd == nil {
+			if err := c.sink.flush(); err != nil {
+				c.fail(c.broken(err))
+			}
+			if !c.pause() {
+				return
+			}
+			continue
+		}
+		if err := c.send(cmd); err != nil {
+			c.fail(c.broken(err))
+			return
+		}
+	}
+}
+
+// admit takes the first command of the queue if it may be sent now.
+func (c *Client) admit() *command {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.err == nil && len(c.queue) > 0 && c.mayFollow(c.queue[0]) {
+		cmd := c.queue[0]
+		c.queue[0] = nil
+		c.queue = c.queue[1:]
+		if cmd.selected && (c.box == nil || !c.box.answered) {
+			cmd.finish(fmt.Errorf("%s: %w", cmd.describe(), ErrNotSelected))
+			continue
+		}
+		c.lastTag++
+		cmd.tag = c.lastTag
+		c.flight = append(c.flight, cmd)
+		if cmd.admitted != nil {
+			cmd.admitted()
+		}
+		c.moved.Store(time.Now().UnixNano())
+		return cmd
+	}
+	return nil
+}
+
+// mayFollow applies the rules above; c.mu is held.
+func (c *Client) mayFollow(cmd *command) bool {
+	if cmd.alone {
+		return len(c.flight) == 0
+	}
+	for _, f := range c.flight {
+		if f.alone || cmd.answer != nil && f.answer != nil && cmd.answer.confusable(f.answer) {
+			return false
+		}
+	}
+	return true
+}
+
+// send writes a command. Before a literal that synchronises it waits for the
+// server's +; when the command is answered instead, the rest is not sent.
+func (c *Client) send(cmd *command) error {
+	c.sink.begin(cmd.tag)
+	from := 0
+	for _, at := range cmd.enc.Waits() {
+		c.sink.write(&cmd.enc, from, at)
+		if _, ok, err := c.awaitPlus(cmd); err != nil || !ok {
+			return err
+		}
+		from = at
+	}
+	c.sink.write(&cmd.enc, from, len(cmd.enc.Octets()))
+	c.sink.end()
+	if cmd.dialogue == nil {
+		return nil
+	}
+	return cmd.dialogue(cmd)
+}
+
+// awaitPlus flushes what was written and waits until the server asks for more
+// (ok) or answers the command.
+func (c *Client) awaitPlus(cmd *command) (text []byte, ok bool, err error) {
+	c.mu.Lock()
+	c.waiting, c.hasPlus = cmd, false
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		c.waiting = nil
+		c.mu.Unlock()
+	}()
+	if err := c.sink.flush(); err != nil {
+		return nil, false, err
+	}
+	for {
+		c.mu.Lock()
+		text, ok := c.plus, c.hasPlus
+		c.hasPlus = false
+		c.mu.Unlock()
+		if ok || cmd.finished() {
+			return text, ok, nil
+		}
+		if !c.pause() {
+			return nil, false, c.Err()
+		}
+	}
+}
+
+// continued hands the words of a + to the command that waits for it. One that
+// nobody waits for is dropped.
+func (c *Client) continued(text []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.waiting != nil && !c.hasPlus {
+		c.plus, c.hasPlus = text, true
+		c.signal()
+	}
+}
+
+// byTag finds the command in flight with this tag.
+func (c *Client) byTag(tag uint64) *command {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, cmd := range c.flight {
+		if cmd.tag == tag {
+			return cmd
+		}
+	}
+	return nil
+}
+
+// land ends a command's flight and answers it.
+func (c *Client) land(cmd *command, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, f := range c.flight {
+		if f == cmd {
+			copy(c.flight[i:], c.flight[i+1:])
+			c.flight[len(c.flight)-1] = nil
+			c.flight = c.flight[:len(c.flight)-1]
+			break
+		}
+	}
+	cmd.finish(err)
+	c.signal()
+}
+
+// errSilent is a server that owes an answer and sends nothing.
+type errSilent struct{ after time.Duration }
+
+func (e errSilent) Error() string {
+	return fmt.Sprintf("no answer for %s (is the network up?)", e.after)
+}
+
+// Timeout marks it for ConnError.Timeout.
+func (errSilent) Timeout() bool { return true }
+
+// pause waits until something may have happened that concerns the writer. When
+// an answer is owed and no octet moves for the time limit, the connection is
+// ended. It reports false when the connection is dead.
+func (c *Client) pause() bool {
+	var expired <-chan time.Time
+	if c.owed() {
+		left := c.timeout - time.Since(time.Unix(0, c.moved.Load()))
+		if left <= 0 {
+			c.fail(c.broken(errSilent{c.timeout}))
+			return false
+		}
+		c.sink.timer.Reset(left)
+		defer c.sink.timer.Stop()
+		expired = c.sink.timer.C
+	}
+	select {
+	case <-c.wake:
+	case <-expired:
+	case <-c.done:
+		return false
+	}
+	return true
+}
+
+// owed reports whether the server has something to say: to every command except
+// an IDLE that it has accepted and we have not ended.
+func (c *Client) owed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, cmd := range c.flight {
+		if i, ok := cmd.answer.(*idling); !ok || !i.accepted {
+			return true
+		}
+	}
+	return false
+}
+
+// broken makes the cause of a connection's end into its error.
+func (c *Client) broken(err error) error {
+	var e *ConnError
+	if errors.As(err, &e) || errors.Is(err, ErrClosed) {
+		return err
+	}
+	return &ConnError{Addr: c.addr, Err: plainly(err)}
+}

@@ -1,0 +1,114 @@
+package imapconn
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+
+	"imapfs/imapconn/imapwire"
+)
+
+// searchAnswer collects the UIDs of a search.
+type searchAnswer struct {
+	found UIDSet
+	count int
+}
+
+func (*searchAnswer) confusable(other answerer) bool { return sameKind[*searchAnswer](other) }
+
+// UIDSearch returns the UIDs of the messages that match (RFC 3501 §6.4.4).
+// criteria is sent as it is: `UNDELETED SINCE 1-Jan-2026`. A server with ESEARCH
+// (RFC 4731) answers in ranges.
+func (c *Client) UIDSearch(ctx context.Context, criteria string) (UIDSet, error) {
+	if strings.ContainsAny(criteria, "\r\n\x00{") {
+		return nil, errors.New("search: criteria hold a literal or a line end")
+	}
+	cmd := c.newCommand("UID SEARCH")
+	if have := c.Caps(); have.Has("ESEARCH") || have.Has("IMAP4rev2") {
+		cmd.enc.Raw(" RETURN (ALL)")
+	}
+	cmd.enc.Raw(" " + criteria)
+	cmd.selected = true
+	a := &searchAnswer{}
+	cmd.answer = a
+	if err := c.do(ctx, cmd); err != nil {
+		return nil, err
+	}
+	return a.found, nil
+}
+
+// searched reads SEARCH (RFC 3501 §7.2.5). It may come in several pieces, and
+// empty; a MODSEQ at its end is read over.
+func (c *Client) searched() {
+	d := c.dec
+	a, _ := answering[*searchAnswer](c)
+	for d.Spaces(); d.Err() == nil && !d.AtEOL(); d.Spaces() {
+		if d.Peek() == '(' {
+			d.SkipValue()
+			continue
+		}
+		if u := UID(d.Number32()); a != nil && u != 0 {
+			a.add(d, u, u)
+		}
+	}
+	d.EOL()
+}
+
+// add records a range, within MaxMessages.
+func (a *searchAnswer) add(d *imapwire.Decoder, first, last UID) {
+	if a.count++; a.count > MaxMessages {
+		d.Fail(&imapwire.LimitError{What: "MaxMessages", Limit: MaxMessages})
+		return
+	}
+	a.found.AddRange(first, last)
+}
+
+// extendedSearched reads ESEARCH (RFC 4731 §3.1). It names the command that it
+// answers; without ALL nothing was found.
+func (c *Client) extendedSearched() {
+	d := c.dec
+	a, cmd := answering[*searchAnswer](c)
+	d.Spaces()
+	if d.Peek() == '(' { // (TAG "a7")
+		d.Accept('(')
+		d.Atom()
+		d.Space()
+		tag, _ := d.AString()
+		if a != nil && string(tag) != "a"+strconv.FormatUint(cmd.tag, 10) {
+			a = nil
+		}
+		d.Expect(')')
+	}
+	for d.Spaces(); d.Err() == nil && !d.AtEOL(); d.Spaces() {
+		switch string(upper(d.Name())) {
+		case "UID": // what the numbers are
+		case "ALL":
+			d.Space()
+			c.searchedRanges(a)
+		default:
+			d.Space()
+			d.SkipValue()
+		}
+	}
+	d.EOL()
+}
+
+// searchedRanges reads a sequence-set (RFC 3501 §9) without *, range by range.
+func (c *Client) searchedRanges(a *searchAnswer) {
+	d := c.dec
+	for d.Err() == nil {
+		first := UID(d.Number32())
+		last := first
+		if d.Accept(':') {
+			last = UID(d.Number32())
+		}
+		first, last = min(first, last), max(first, last)
+		if a != nil && first != 0 && d.Err() == nil {
+			a.add(d, first, last)
+		}
+		if !d.Accept(',') {
+			return
+		}
+	}
+}

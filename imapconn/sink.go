@@ -1,0 +1,72 @@
+package imapconn
+
+import (
+	"bufio"
+	"io"
+	"strconv"
+	"time"
+
+	"imapfs/imapconn/imapwire"
+)
+
+// sink is what the writing goroutine writes to: buffered, traced.
+type sink struct {
+	w     *bufio.Writer
+	trace *tracer
+	timer *time.Timer // of the writing goroutine
+}
+
+func newSink(w io.Writer, t *tracer) *sink {
+	return &sink{w: bufio.NewWriterSize(w, 16<<10), trace: t}
+}
+
+// begin writes a command's tag. Errors wait for flush.
+func (s *sink) begin(tag uint64) {
+	s.plain("a" + strconv.FormatUint(tag, 10) + " ")
+}
+
+// write writes the octets of a command from, to; a trace sees its secrets
+// blanked.
+func (s *sink) write(e *imapwire.Encoder, from, to int) {
+	octets := e.Octets()
+	s.w.Write(octets[from:to])
+	if s.trace == nil {
+		return
+	}
+	for _, span := range e.Secrets() {
+		first, end := max(span.First, from), min(span.End, to)
+		if first >= end {
+			continue
+		}
+		s.trace.sent(octets[from:first])
+		s.trace.sent([]byte(blank))
+		from = end
+	}
+	s.trace.sent(octets[from:to])
+}
+
+// end ends the command's line.
+func (s *sink) end() { s.plain("\r\n") }
+
+// plain writes words that are nobody's secret.
+func (s *sink) plain(text string) {
+	s.w.WriteString(text)
+	if s.trace != nil {
+		s.trace.sent([]byte(text))
+	}
+}
+
+// secret writes a line that a trace must not show.
+func (s *sink) secret(line string) {
+	s.w.WriteString(line)
+	if s.trace != nil {
+		s.trace.sent([]byte(blank))
+	}
+	s.end()
+}
+
+// flush sends what was written.
+func (s *sink) flush() error { return s.w.Flush() }
+
+// reset goes on with another writer; nothing is buffered then.
+func (s *sink) reset(w io.Writer) { s.w.Reset(w) }

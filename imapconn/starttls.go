@@ -1,0 +1,42 @@
+package imapconn
+
+import (
+	"context"
+	"errors"
+)
+
+// startTLS protects a connection that began in the clear (RFC 3501 §6.2.1). The
+// server's offer is looked for first, so that its absence has a name. The reader
+// makes the handshake itself when it has read the OK: whatever came behind the
+// OK in the clear is discarded, and what was said about capabilities forgotten.
+func (d *Dialer) startTLS(ctx context.Context, c *Client) error {
+	if err := c.knowCaps(ctx); err != nil {
+		return err
+	}
+	if !c.Caps().Has("STARTTLS") {
+		return &TLSError{c.addr, errors.New("server does not offer STARTTLS"), "use imaps://, or --tls none to send the password in the clear"}
+	}
+	err := c.do(ctx, &command{
+		op:    "STARTTLS",
+		alone: true,
+		resolved: func(ok bool) error {
+			if !ok {
+				return nil
+			}
+			conn, err := d.handshake(ctx, c, meter{c.raw, &c.moved, c.timeout})
+			if err != nil {
+				c.dec.Fail(err)
+				return err
+			}
+			c.dec.Reset(c.traced(conn))
+			c.sink.reset(conn)
+			c.forgetCaps()
+			return nil
+		},
+	})
+	var refused *StatusError
+	if errors.As(err, &refused) {
+		return &TLSError{c.addr, err, "use imaps://, or --tls none to send the password in the clear"}
+	}
+	return err
+}

@@ -1,0 +1,100 @@
+package imapconn
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"sync"
+)
+
+// blank stands for a credential in a trace.
+const blank = "<secret>"
+
+// maxTraceLine bounds what a trace holds of a line before it writes it, in
+// octets.
+const maxTraceLine = 64 << 10
+
+// tracer writes what one connection says and hears, line by line, each line in
+// one Write, as `7 > a1 NOOP` and `7 < a1 OK`.
+type tracer struct {
+	w      io.Writer
+	shared *sync.Mutex // Dialer.mu: one line at a time, whatever the connection
+	conn   int
+
+	mu      sync.Mutex // guards the rest; before shared
+	in, out []byte     // lines not ended yet
+	secrets [][]byte   // blanked in what the server says: some repeat a command they refuse
+}
+
+// hide keeps secrets out of what the server says from now on; none shows all
+// again.
+func (t *tracer) hide(secrets ...string) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.secrets = nil
+	for _, s := range secrets {
+		if s != "" {
+			t.secrets = append(t.secrets, []byte(s))
+		}
+	}
+}
+
+// sent records octets for the server; secrets are blanked by who calls.
+func (t *tracer) sent(p []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.out = t.lines('>', append(t.out, p...), nil)
+}
+
+// received records octets of the server.
+func (t *tracer) received(p []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.in = t.lines('<', append(t.in, p...), t.secrets)
+}
+
+// lines writes the whole lines in p and returns the rest.
+func (t *tracer) lines(way byte, p []byte, secrets [][]byte) []byte {
+	rest := p
+	for {
+		n := bytes.IndexByte(rest, '\n') + 1
+		if n == 0 && len(rest) < maxTraceLine {
+			return append(p[:0], rest...)
+		}
+		if n == 0 {
+			n = len(rest)
+		}
+		line := bytes.TrimRight(rest[:n], "\r\n")
+		for _, s := range secrets {
+			line = bytes.ReplaceAll(line, s, []byte(blank))
+		}
+		t.shared.Lock()
+		fmt.Fprintf(t.w, "%d %c %s\n", t.conn, way, line)
+		t.shared.Unlock()
+		rest = rest[n:]
+	}
+}
+
+// traced is a reader whose octets a tracer sees.
+type traced struct {
+	io.Reader
+	t *tracer
+}
+
+// Read reads and records.
+func (r traced) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	r.t.received(p[:n])
+	return n, err
+}
+
+// traced puts a trace on what is read of conn.
+func (c *Client) traced(conn io.Reader) io.Reader {
+	if c.trace == nil {
+		return conn
+	}
+	return traced{conn, c.trace}
+}

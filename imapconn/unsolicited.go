@@ -1,0 +1,54 @@
+package imapconn
+
+// exists records EXISTS (RFC 3501 §7.3.1).
+func (c *Client) exists(n uint32) {
+	box, answered := c.selection()
+	if box == nil || box.table == nil || c.dec.Err() != nil {
+		return
+	}
+	if !answered {
+		// The last one counts: one before may have been the mailbox we leave.
+		box.table, box.counted = &seqTable{}, true
+	}
+	switch known := box.table.n; {
+	case n < known:
+		c.lost("fewer EXISTS without EXPUNGE")
+	case n > known:
+		if err := box.table.grow(n); err != nil {
+			c.dec.Fail(err)
+			return
+		}
+		if answered && box.rec != nil {
+			box.rec.Exists(n)
+		}
+	}
+}
+
+// expunge records EXPUNGE (RFC 3501 §7.4.1).
+func (c *Client) expunge(n uint32) {
+	box, answered := c.selection()
+	if box == nil || box.table == nil || c.dec.Err() != nil || !answered && !box.counted {
+		return
+	}
+	if !box.table.holds(SeqNum(n)) {
+		c.lost("EXPUNGE of a number that is no message's")
+		return
+	}
+	uid := box.table.expunge(SeqNum(n))
+	if answered && box.rec != nil {
+		box.rec.Expunged(uid)
+	}
+}
+
+// lost gives the table of numbers up: they no longer hold.
+func (c *Client) lost(reason string) {
+	box, answered := c.selection()
+	if box == nil || box.table == nil || c.dec.Err() != nil || !answered {
+		return
+	}
+	box.table = nil
+	c.log.Debug("message numbers lost", "server", c.host, "reason", reason)
+	if box.rec != nil {
+		box.rec.Lost(reason)
+	}
+}
