@@ -34,12 +34,16 @@ type Client struct {
 	group sync.WaitGroup
 	wake  chan struct{} // tells the writer to look again; holds one
 	done  chan struct{} // closed when err is set
-	sink  *sink         // writing goroutine; the reader only while STARTTLS is alone
+
+	// The writing goroutine's own; the reader's while STARTTLS is alone.
+	sink  *sink
+	timer *time.Timer
 
 	// The reading goroutine's own.
 	dec    *imapwire.Decoder
 	flags  imapwire.FlagTable
 	answer fetchAnswer
+	alerts int
 
 	mu       sync.Mutex // held briefly, never across the network or a callback
 	err      error      // why the connection is dead

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"imapfs/imapconn/imapwire"
 )
@@ -23,15 +24,15 @@ type command struct {
 	answer   answerer             // what takes untagged answers; two of a kind wait for each other unless they can be told apart
 	admitted func()               // called with Client.mu held as it is about to be sent
 	dialogue func(*command) error // called by the writer when its line is sent
-	resolved func(ok bool) error  // called by the reader before anybody learns of the tagged answer; ok: it was OK
+	resolved func(ok bool) error  // called by the reader, with mu held, before anybody learns of the tagged answer; ok: it was OK
 
 	done chan struct{} // closed when err and code are set
 	once sync.Once
 	err  error
 	code imapwire.Code
 
-	mu        sync.Mutex // held while a callback of the caller runs; before Client.mu
-	abandoned bool       // the caller has gone: no callback, the answer is drained
+	mu        sync.Mutex  // held while a callback of the caller runs; before Client.mu
+	abandoned atomic.Bool // set with mu held: the caller has gone: no callback, the answer is drained
 }
 
 // finish answers the command. The first answer counts.
@@ -50,13 +51,6 @@ func (cmd *command) finished() bool {
 	default:
 		return false
 	}
-}
-
-// isAbandoned reports whether the caller has gone.
-func (cmd *command) isAbandoned() bool {
-	cmd.mu.Lock()
-	defer cmd.mu.Unlock()
-	return cmd.abandoned
 }
 
 // newCommand begins a command whose octets the caller adds.
@@ -136,7 +130,7 @@ func (c *Client) abandon(cmds []*command) bool {
 		cmd.mu.Lock()
 		c.mu.Lock()
 		if !cmd.finished() {
-			cmd.abandoned = true
+			cmd.abandoned.Store(true)
 			gone = true
 			c.withdraw(cmd)
 		}

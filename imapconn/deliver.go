@@ -52,7 +52,7 @@ func (c *Client) deliverMeta(m Meta) {
 			return
 		}
 		cmd.mu.Lock()
-		if !cmd.abandoned {
+		if !cmd.abandoned.Load() {
 			a.f(m)
 		}
 		cmd.mu.Unlock()
@@ -89,7 +89,7 @@ func (c *Client) deliverText(t *answeredText) {
 	text = a.cut(text)
 	cmd.mu.Lock()
 	defer cmd.mu.Unlock()
-	if !cmd.abandoned {
+	if !cmd.abandoned.Load() {
 		a.f(text)
 	}
 }

@@ -163,7 +163,7 @@ func (c *Client) wants(uid UID, section string, origin int64, whole bool) (chunk
 	defer c.mu.Unlock()
 	for _, cmd := range c.flight {
 		a, ok := cmd.answer.(*textAnswer)
-		if !ok || !a.offers(section, origin, whole) || uid != 0 && !a.set.Contains(uid) {
+		if !ok || cmd.abandoned.Load() || !a.offers(section, origin, whole) || uid != 0 && !a.set.Contains(uid) {
 			continue
 		}
 		if !wanted || a.part.Chunk < chunk {

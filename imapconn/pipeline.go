@@ -47,10 +47,8 @@ func answering[T answerer](c *Client) (a T, cmd *command) {
 // writeLoop sends commands as the rules permit until the connection is dead.
 func (c *Client) writeLoop() {
 	defer c.group.Done()
-	timer := time.NewTimer(time.Hour)
-	timer.Stop()
-	defer timer.Stop()
-	c.sink.timer = timer
+	c.timer = time.NewTimer(c.timeout)
+	defer c.timer.Stop()
 	for {
 		cmd := c.admit()
 		if cmd == nil {
@@ -214,9 +212,9 @@ func (c *Client) pause() bool {
 			c.fail(c.broken(errSilent{c.timeout}))
 			return false
 		}
-		c.sink.timer.Reset(left)
-		defer c.sink.timer.Stop()
-		expired = c.sink.timer.C
+		c.timer.Reset(left)
+		defer c.timer.Stop()
+		expired = c.timer.C
 	}
 	select {
 	case <-c.wake:

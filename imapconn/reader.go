@@ -140,6 +140,9 @@ func (c *Client) tagged() {
 	if s != imapwire.OK {
 		result = &StatusError{Op: cmd.op, Mailbox: cmd.mailbox, Type: s.String(), Code: code.Name, Text: text}
 	}
+	// Whoever gives the command up now waits until it has landed.
+	cmd.mu.Lock()
+	defer cmd.mu.Unlock()
 	if cmd.resolved != nil {
 		if err := cmd.resolved(result == nil); err != nil && result == nil {
 			result = err

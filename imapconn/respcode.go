@@ -19,6 +19,9 @@ func (c *Client) status(s imapwire.Status, code imapwire.Code, text string) {
 	}
 }
 
+// maxAlerts bounds what one connection may put in the log, in lines.
+const maxAlerts = 10
+
 // coded records what a response code says, whatever response it came with.
 func (c *Client) coded(s imapwire.Status, code imapwire.Code, text string) {
 	switch code.Name {
@@ -27,7 +30,9 @@ func (c *Client) coded(s imapwire.Status, code imapwire.Code, text string) {
 			c.setCaps(imapwire.NewCaps(names...))
 		}
 	case "ALERT":
-		c.log.Warn("the server wants you to know", "server", c.host, "text", text)
+		if c.alerts++; c.alerts <= maxAlerts {
+			c.log.Warn("the server wants you to know", "server", c.host, "text", text)
+		}
 	}
 	if s == imapwire.OK || s == imapwire.NO {
 		c.selectionCoded(code)

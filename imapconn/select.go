@@ -43,10 +43,9 @@ func (c *Client) enter(ctx context.Context, op, mailbox string, rec Recorder) (S
 	}
 	cmd.resolved = func(ok bool) error {
 		// Whoever gave up does not know what is selected: then nothing is.
-		gone := cmd.isAbandoned()
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if !ok || gone {
+		if !ok || cmd.abandoned.Load() {
 			c.box = nil
 			return nil
 		}

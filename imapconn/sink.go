@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"io"
 	"strconv"
-	"time"
 
 	"imapfs/imapconn/imapwire"
 )
@@ -13,7 +12,6 @@ import (
 type sink struct {
 	w     *bufio.Writer
 	trace *tracer
-	timer *time.Timer // of the writing goroutine
 }
 
 func newSink(w io.Writer, t *tracer) *sink {
