@@ -1,0 +1,240 @@
+package imapconn
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"math/big"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+// certificate makes a self-signed one for names, valid from now on for so long,
+// and a configuration that trusts it.
+func certificate(t testing.TB, valid time.Duration, names ...string) (tls.Certificate, *tls.Config) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		NotBefore:    time.Now().Add(-24 * time.Hour),
+		NotAfter:     time.Now().Add(valid),
+		IsCA:         true,
+
+		BasicConstraintsValid: true,
+	}
+	for _, n := range names {
+		if ip := net.ParseIP(n); ip != nil {
+			c.IPAddresses = append(c.IPAddresses, ip)
+		} else {
+			c.DNSNames = append(c.DNSNames, n)
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err = x509.ParseCertificate(der); err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(c)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, &tls.Config{RootCAs: roots}
+}
+
+func TestTLSProtectsTheLogin(t *testing.T) {
+	cert, trust := certificate(t, time.Hour, "127.0.0.1")
+	for name, mode := range map[string]TLSMode{"implicit": TLSImplicit, "STARTTLS": TLSStartTLS} {
+		t.Run(name, func(t *testing.T) {
+			d := play(t, func(p *peer) {
+				if mode == TLSStartTLS {
+					p.say("* OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED] hi")
+					p.say(p.hear("STARTTLS") + " OK begin")
+					p.upgrade(cert)
+					p.answer("CAPABILITY", "* CAPABILITY IMAP4rev1")
+				} else {
+					p.upgrade(cert)
+					p.say("* OK [CAPABILITY IMAP4rev1] hi")
+				}
+				p.say(p.hear(`LOGIN "alice" "secret"`) + " OK [CAPABILITY IMAP4rev1] in")
+				p.answer("NOOP")
+			})
+			d.TLS, d.TLSConfig = mode, trust
+			if err := dial(t, d).Noop(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A man in the middle puts words behind the OK to STARTTLS: none of them counts.
+func TestSTARTTLSForgetsWhatWasSaidInTheClear(t *testing.T) {
+	cert, trust := certificate(t, time.Hour, "127.0.0.1")
+	d := play(t, func(p *peer) {
+		p.say("* OK [CAPABILITY IMAP4rev1 STARTTLS AUTH=PLAIN] hi")
+		tag := p.hear("STARTTLS")
+		p.raw(tag + " OK begin\r\n* CAPABILITY IMAP4rev1 INJECTED\r\na2 OK injected\r\n")
+		p.upgrade(cert)
+		p.answer("CAPABILITY", "* CAPABILITY IMAP4rev1")
+		p.say(p.hear(`LOGIN "alice" "secret"`) + " OK [CAPABILITY IMAP4rev1] in")
+		p.drain()
+	})
+	d.TLS, d.TLSConfig = TLSStartTLS, trust
+	if c := dial(t, d); c.Caps().Has("INJECTED") || c.Caps().Has("AUTH=PLAIN") {
+		t.Errorf("capabilities %v", c.Caps().Names())
+	}
+}
+
+func TestAConnectionThatCannotBeProtectedSaysWhatToDo(t *testing.T) {
+	good, trust := certificate(t, time.Hour, "127.0.0.1")
+	other, trustOther := certificate(t, time.Hour, "mail.example.org", "10.0.0.1")
+	old, trustOld := certificate(t, -time.Hour, "127.0.0.1")
+	under := func(cert tls.Certificate) func(*peer) {
+		return func(p *peer) { p.upgrade(cert); p.say("* OK hi"); p.drain() }
+	}
+	for name, test := range map[string]struct {
+		mode   TLSMode
+		config *tls.Config
+		script func(*peer)
+		want   string
+	}{
+		"untrusted":  {TLSImplicit, nil, under(good), "certificate signed by unknown authority (use --ca-file)"},
+		"other name": {TLSImplicit, trustOther, under(other), "certificate is not for 127.0.0.1 but for mail.example.org, 10.0.0.1 (use the name in the certificate)"},
+		"expired":    {TLSImplicit, trustOld, under(old), "certificate has expired"},
+		"plain port": {TLSImplicit, trust, func(p *peer) { p.say("* OK IMAP4rev1 here"); p.drain() },
+			"server does not speak TLS on this port (use imap:// for STARTTLS)"},
+		"silence": {TLSImplicit, trust, func(p *peer) { p.drain() }, "no answer for 300ms"},
+		"gone":    {TLSImplicit, trust, func(p *peer) {}, "during the TLS handshake"},
+		"not offered": {TLSStartTLS, trust, func(p *peer) { p.say("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hi"); p.quiet() },
+			"server does not offer STARTTLS (use imaps://, or --tls none"},
+		"refused": {TLSStartTLS, trust, func(p *peer) {
+			p.say("* OK [CAPABILITY IMAP4rev1 STARTTLS] hi")
+			p.say(p.hear("STARTTLS") + " NO broken")
+			p.quiet()
+		}, "starttls: server says NO broken (use imaps://"},
+		"untrusted after STARTTLS": {TLSStartTLS, nil, func(p *peer) {
+			p.say("* OK [CAPABILITY IMAP4rev1 STARTTLS] hi")
+			p.say(p.hear("STARTTLS") + " OK begin")
+			p.upgrade(good)
+			p.drain()
+		}, "certificate signed by unknown authority (use --ca-file)"},
+		"logged in before": {TLSStartTLS, trust, func(p *peer) { p.say("* PREAUTH [CAPABILITY IMAP4rev1 STARTTLS] in"); p.quiet() },
+			"server has logged us in before STARTTLS"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := play(t, test.script)
+			d.TLS, d.TLSConfig, d.Timeout = test.mode, test.config, 300*time.Millisecond
+			_, err := d.Dial(t.Context())
+			oneLine(t, err, test.want)
+			var te *TLSError
+			if isTLS := errors.As(err, &te); isTLS == (name == "silence" || name == "gone") {
+				t.Errorf("%T", err)
+			}
+		})
+	}
+}
+
+// quiet checks that the client says nothing more.
+func (p *peer) quiet() {
+	p.t.Helper()
+	if s := p.line(); s != "" {
+		p.t.Errorf("the client went on: %q", s)
+	}
+}
+
+func TestAHostThatCannotBeReachedSaysWhatToDo(t *testing.T) {
+	d := play(t, func(*peer) {})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Port = l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	_, err = d.Dial(t.Context())
+	oneLine(t, err, "connection refused (check host and port: nothing answers there)")
+
+	d.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "nowhere.invalid", IsNotFound: true}}
+	}
+	_, err = d.Dial(t.Context())
+	oneLine(t, err, "unknown host (check the name)")
+
+	d.Timeout = 50 * time.Millisecond
+	d.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	_, err = d.Dial(t.Context())
+	oneLine(t, err, "no answer for 50ms")
+	var ce *ConnError
+	if !errors.As(err, &ce) || !ce.Timeout() {
+		t.Errorf("%#v", err)
+	}
+}
+
+func TestATraceShowsTheProtocolAndNoCredential(t *testing.T) {
+	for name, script := range map[string]func(*peer){
+		"LOGIN": func(p *peer) {
+			p.say("* OK [CAPABILITY IMAP4rev1] hi")
+			tag := p.hear(`LOGIN "alice" "hunter2"`)
+			p.say(`* BAD I heard LOGIN "alice" "hunter2"`, tag+" OK in")
+		},
+		"literal": func(p *peer) {
+			p.say("* OK [CAPABILITY IMAP4rev1 LITERAL+] hi")
+			tag := p.hear(`LOGIN {6+}`)
+			p.line()
+			p.say(tag + " OK in")
+		},
+		"AUTHENTICATE": func(p *peer) {
+			p.say("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN] hi")
+			line := p.line()
+			tag, said, _ := strings.Cut(line, " ")
+			p.say("* BAD I heard "+said, tag+" OK in")
+		},
+		"AUTHENTICATE in two turns": func(p *peer) {
+			p.say("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hi")
+			tag := p.hear("AUTHENTICATE PLAIN")
+			p.say("+ ")
+			p.say("* BAD I heard "+p.line(), tag+" OK in")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var trace bytes.Buffer
+			d := play(t, func(p *peer) {
+				script(p)
+				p.answer("CAPABILITY", "* CAPABILITY IMAP4rev1 hunter-free")
+				p.drain()
+			})
+			d.Trace = &trace
+			user := "alice"
+			if name == "literal" {
+				user = "älice"
+			}
+			d.Credentials = func(context.Context) (Credentials, error) {
+				return Credentials{User: user, Password: "hunter2"}, nil
+			}
+			c := dial(t, d)
+			c.Close()
+			s := trace.String()
+			for _, secret := range []string{"hunter2", b64("\x00" + user + "\x00hunter2"), b64("hunter2")} {
+				if strings.Contains(s, secret) {
+					t.Errorf("the trace holds %q:\n%s", secret, s)
+				}
+			}
+			for _, want := range []string{"1 < * OK [CAPABILITY", "1 > a2 CAPABILITY\n", "1 < * CAPABILITY IMAP4rev1 hunter-free\n", "<secret>"} {
+				if !strings.Contains(s, want) {
+					t.Errorf("the trace lacks %q:\n%s", want, s)
+				}
+			}
+		})
+	}
+}
