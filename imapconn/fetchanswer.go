@@ -32,7 +32,7 @@ func (c *Client) fetched(n uint32) {
 	d.Space()
 	closing := d.Accept('(')
 	for d.Spaces(); d.Err() == nil; d.Spaces() {
-		if closing && d.Accept(')') || d.AtEOL() {
+		if closing && d.Accept(')') || !closing && d.AtEOL() {
 			break
 		}
 		c.fetchItem(a)

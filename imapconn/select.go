@@ -112,6 +112,7 @@ func (c *Client) selectionCoded(code imapwire.Code) {
 
 // flagsGiven reads FLAGS (RFC 3501 §7.2.6).
 func (c *Client) flagsGiven() {
+	c.dec.Space()
 	list := c.flags.List(c.dec)
 	if c.dec.EOL(); c.dec.Err() != nil {
 		return
