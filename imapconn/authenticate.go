@@ -24,6 +24,7 @@ func (c *Client) authenticate(mech sasl.Client, abort []byte) (*command, error) 
 	cmd := c.newCommand("AUTHENTICATE")
 	cmd.alone = true
 	cmd.enc.Raw(" " + name)
+	cmd.secrets = []string{encodeResponse(first, false)}
 	if first != nil && c.Caps().Has("SASL-IR") {
 		cmd.enc.Raw(" ").RawSecret(encodeResponse(first, true))
 		first = nil

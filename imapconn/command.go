@@ -17,6 +17,7 @@ type command struct {
 	mailbox string // for errors
 	enc     imapwire.Encoder
 	tag     uint64
+	secrets []string // what the octets hold that nobody may see
 
 	// How it may share the connection (pipeline.go).
 	alone    bool                 // nothing before it unanswered, nothing behind it

@@ -1,5 +1,7 @@
 package imapconn
 
+import "imapfs/imapconn/imapwire"
+
 // deliver hands a FETCH answer to the sequence table, to the commands in flight
 // that it answers and to the Recorder.
 func (c *Client) deliver(n SeqNum, a *fetchAnswer) {
@@ -51,6 +53,10 @@ func (c *Client) deliverMeta(m Meta) {
 		if i, a, cmd = c.metaCommand(i, m.UID); cmd == nil {
 			return
 		}
+		if a.given++; a.given > MaxAnswers {
+			c.dec.Fail(&imapwire.LimitError{What: "MaxAnswers", Limit: MaxAnswers})
+			return
+		}
 		cmd.mu.Lock()
 		if !cmd.abandoned.Load() {
 			a.f(m)
@@ -79,6 +85,10 @@ func (c *Client) metaCommand(i int, uid UID) (int, *metaAnswer, *command) {
 func (c *Client) deliverText(t *answeredText) {
 	a, cmd := c.textCommand(t)
 	if cmd == nil {
+		return
+	}
+	if len(a.given) == MaxMessages {
+		c.dec.Fail(&imapwire.LimitError{What: "MaxMessages", Limit: MaxMessages})
 		return
 	}
 	a.given.Add(t.UID)

@@ -50,8 +50,8 @@
 //
 // A server that goes over one of these is cut off with an error that names it:
 //
-//   - here: [MaxMessages] of a mailbox, [MaxMailboxes] and [MaxListOctets] of a
-//     LIST;
+//   - here: [MaxMessages] of a mailbox, [MaxAnswers] to a FETCH, [MaxMailboxes]
+//     and [MaxListOctets] of a LIST;
 //   - in imapwire: MaxLine, MaxToken, MaxNesting, MaxLiteral, MaxString,
 //     MaxFlags, MaxCaps.
 //

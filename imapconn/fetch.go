@@ -11,9 +11,14 @@ const maxSetOctets = 7900
 
 // metaAnswer takes the small facts of the messages in a set.
 type metaAnswer struct {
-	set UIDSet
-	f   func(Meta)
+	set   UIDSet
+	f     func(Meta)
+	given int // how often f was called
 }
+
+// MaxAnswers bounds the FETCH answers to one command, in answers: a server may
+// repeat itself, not go on for ever.
+const MaxAnswers = 2 * MaxMessages
 
 // confusable is false: facts are true whoever asked for them.
 func (*metaAnswer) confusable(answerer) bool { return false }
@@ -36,7 +41,7 @@ func (c *Client) FetchMeta(ctx context.Context, set UIDSet, items MetaItems, f f
 		}
 	}
 	return c.fetch(ctx, set, "("+strings.Join(names, " ")+")", func(part UIDSet) answerer {
-		return &metaAnswer{part, f}
+		return &metaAnswer{set: part, f: f}
 	})
 }
 

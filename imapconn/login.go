@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/emersion/go-sasl"
@@ -27,7 +26,8 @@ func (d *Dialer) login(ctx context.Context, c *Client) error {
 	if err != nil {
 		return &AuthError{d.Host, cred.User, err, mechanismHint(cred)}
 	}
-	c.trace.hide(spellings(cred)...)
+	secrets := append(spellings(cred), cmd.secrets...)
+	c.trace.hide(secrets...)
 	defer c.trace.hide()
 	c.forgetCapsWhenLoggedIn(cmd)
 	err = c.do(ctx, cmd)
@@ -35,7 +35,7 @@ func (d *Dialer) login(ctx context.Context, c *Client) error {
 	if !errors.As(err, &refused) {
 		return err
 	}
-	refused.Text = withhold(refused.Text, cred)
+	refused.Text = withhold(refused.Text, secrets)
 	if refused.Type != "BYE" {
 		return &AuthError{d.Host, cred.User, err, refusedHint(d.Host, refused, cred)}
 	}
@@ -139,12 +139,12 @@ func spellings(cred Credentials) []string {
 		quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s)
 		all = append(all, quoted, s, base64.StdEncoding.EncodeToString([]byte(s)))
 	}
-	return append(all, base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "\x00%s\x00%s", cred.User, cred.Password)))
+	return all
 }
 
 // withhold takes secrets out of a server's words.
-func withhold(text string, cred Credentials) string {
-	for _, s := range spellings(cred) {
+func withhold(text string, secrets []string) string {
+	for _, s := range secrets {
 		text = strings.ReplaceAll(text, s, blank)
 	}
 	return text

@@ -99,6 +99,10 @@ func TestARefusedLoginIsTriedOnceAndNamesTheWayOut(t *testing.T) {
 		"a server that repeats the command": {"", "IMAP4rev1", Credentials{User: "alice", Password: "hunter2"}, func(p *peer) {
 			p.say(p.hear(`LOGIN "alice" "hunter2"`) + ` BAD unknown: LOGIN "alice" "hunter2"`)
 		}, `BAD unknown: LOGIN "alice" "<secret>"`},
+		"a server that repeats the token": {"", "IMAP4rev1 SASL-IR AUTH=XOAUTH2", Credentials{User: "alice", Token: "hunter2"}, func(p *peer) {
+			tag, said, _ := strings.Cut(p.line(), " ")
+			p.say(tag + " BAD unknown: " + said)
+		}, "BAD unknown: AUTHENTICATE XOAUTH2 <secret>"},
 		"before the literal": {"", "IMAP4rev1", Credentials{User: "älice", Password: "hunter2"}, func(p *peer) {
 			p.say(p.hear(`LOGIN {6}`) + " NO no literals here")
 		}, "no literals here"},

@@ -210,6 +210,7 @@ func TestQuotaIsThatOfTheTightestRoot(t *testing.T) {
 		"one":         {"* QUOTAROOT INBOX \"\"\r\n* QUOTA \"\" (STORAGE 10 512 MESSAGE 3 100)", QuotaData{10240, 524288, true}},
 		"two":         {"* QUOTA a (STORAGE 10 512)\r\n* QUOTA b (STORAGE 50 100)\r\n* QUOTA c (STORAGE 1 900)", QuotaData{51200, 102400, true}},
 		"none":        {"* QUOTAROOT INBOX\r\n* QUOTA \"\" ()", QuotaData{}},
+		"Courier":     {"* QUOTAROOT \"INBOX\" \"ROOT\"\r\n* QUOTA \"ROOT\"", QuotaData{}},
 		"no storage":  {"* QUOTA \"\" (MESSAGE 1 2)", QuotaData{}},
 		"very large":  {"* QUOTA \"\" (STORAGE 9223372036854775 9223372036854775)", QuotaData{1 << 62, 1 << 62, true}},
 		"not a quota": {"* OK", QuotaData{}},

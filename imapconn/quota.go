@@ -36,10 +36,10 @@ func (c *Client) quotaGiven() {
 	d := c.dec
 	d.Space()
 	d.AString()
-	d.Space()
-	d.Expect('(')
+	d.Spaces()
 	var q QuotaData
-	for d.Spaces(); d.Err() == nil && !d.Accept(')'); d.Spaces() {
+	listed := d.Accept('(') // Courier leaves an empty list out
+	for d.Spaces(); listed && d.Err() == nil && !d.Accept(')'); d.Spaces() {
 		storage := string(upper(d.Atom())) == "STORAGE"
 		d.Space()
 		usage := d.Number()

@@ -1,8 +1,10 @@
 package imapconn
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -11,8 +13,8 @@ import (
 
 // searchAnswer collects the UIDs of a search.
 type searchAnswer struct {
-	found UIDSet
-	count int
+	found  []UIDRange // as they came
+	sorted bool       // each lies behind the one before
 }
 
 func (*searchAnswer) confusable(other answerer) bool { return sameKind[*searchAnswer](other) }
@@ -30,12 +32,12 @@ func (c *Client) UIDSearch(ctx context.Context, criteria string) (UIDSet, error)
 	}
 	cmd.enc.Raw(" " + criteria)
 	cmd.selected = true
-	a := &searchAnswer{}
+	a := &searchAnswer{sorted: true}
 	cmd.answer = a
 	if err := c.do(ctx, cmd); err != nil {
 		return nil, err
 	}
-	return a.found, nil
+	return a.set(), nil
 }
 
 // searched reads SEARCH (RFC 3501 §7.2.5). It may come in several pieces, and
@@ -55,13 +57,36 @@ func (c *Client) searched() {
 	d.EOL()
 }
 
-// add records a range, within MaxMessages.
+// add records a range, within MaxMessages ranges.
 func (a *searchAnswer) add(d *imapwire.Decoder, first, last UID) {
-	if a.count++; a.count > MaxMessages {
+	n := len(a.found)
+	switch {
+	case n == 0 || a.found[n-1].Last < first-1:
+	case a.found[n-1].Last == first-1:
+		a.found[n-1].Last = last
+		return
+	default:
+		a.sorted = false
+	}
+	if n == MaxMessages {
 		d.Fail(&imapwire.LimitError{What: "MaxMessages", Limit: MaxMessages})
 		return
 	}
-	a.found.AddRange(first, last)
+	a.found = append(a.found, UIDRange{First: first, Last: last})
+}
+
+// set makes the set of what was found. A server may give it in any order: it is
+// sorted here, not by the reader, and once, not at each number.
+func (a *searchAnswer) set() UIDSet {
+	if a.sorted {
+		return a.found
+	}
+	slices.SortFunc(a.found, func(x, y UIDRange) int { return cmp.Compare(x.First, y.First) })
+	var set UIDSet
+	for _, r := range a.found {
+		set.AddRange(r.First, r.Last)
+	}
+	return set
 }
 
 // extendedSearched reads ESEARCH (RFC 4731 §3.1). It names the command that it

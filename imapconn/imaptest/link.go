@@ -1,0 +1,167 @@
+package imaptest
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// link is one connection through a Proxy.
+type link struct {
+	p      *Proxy
+	client net.Conn
+	dead   chan struct{} // closed by cut
+
+	mu     sync.Mutex
+	server net.Conn // nil until connected
+	isDead bool
+
+	spokenTo atomic.Bool // the server spoke last
+}
+
+// join adds the server's side, and reports false where the link was cut
+// meanwhile.
+func (l *link) join(server net.Conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.isDead {
+		server.Close()
+		return false
+	}
+	l.server = server
+	return true
+}
+
+// cut resets both sides.
+func (l *link) cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.isDead {
+		return
+	}
+	l.isDead = true
+	close(l.dead)
+	reset(l.client)
+	if l.server != nil {
+		reset(l.server)
+	}
+}
+
+// reset ends a connection with RST where that can be had.
+func reset(c net.Conn) {
+	if t, ok := c.(*net.TCPConn); ok {
+		t.SetLinger(0)
+	}
+	c.Close()
+}
+
+// pass waits out a black hole, and reports false where the link was cut in it.
+func (l *link) pass() bool {
+	for {
+		hold := l.p.hold()
+		select {
+		case <-hold:
+			select {
+			case <-l.dead:
+				return false
+			default:
+			}
+			// It may have begun anew since.
+			if l.p.hold() == hold {
+				return true
+			}
+		case <-l.dead:
+			return false
+		}
+	}
+}
+
+// packet is octets and the moment at which they arrive.
+type packet struct {
+	due   time.Time
+	bytes []byte
+}
+
+// inFlight bounds the packets on their way in one direction.
+const inFlight = 4096
+
+// packetSize is how much is read at once, in octets.
+const packetSize = 32 << 10
+
+// carry moves octets one way until that way ends; then both ways end.
+func (l *link) carry(from, to net.Conn, down bool) {
+	queue := make(chan packet, inFlight)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for q := range queue {
+			if !l.deliver(q, to, down) {
+				break
+			}
+		}
+		for range queue { // whoever reads must not wait for a reader that left
+		}
+	}()
+	buf := make([]byte, packetSize)
+	for {
+		n, err := from.Read(buf)
+		if n > 0 {
+			l.count(n, down)
+			due := time.Now().Add(time.Duration(l.p.delay.Load()))
+			queue <- packet{due, append([]byte(nil), buf[:n]...)}
+		}
+		if err != nil {
+			break
+		}
+	}
+	close(queue)
+	<-done
+	l.cut()
+}
+
+// count keeps the books when octets come in.
+func (l *link) count(n int, down bool) {
+	if down {
+		l.p.down.Add(int64(n))
+		l.spokenTo.Store(true)
+		return
+	}
+	l.p.up.Add(int64(n))
+	if l.spokenTo.Swap(false) {
+		l.p.turns.Add(1)
+	}
+}
+
+// deliver writes a packet when it is due, and reports false at the link's end.
+func (l *link) deliver(q packet, to net.Conn, down bool) bool {
+	if wait := time.Until(q.due); wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-l.dead:
+			return false
+		}
+	}
+	if !l.pass() {
+		return false
+	}
+	size, cut := len(q.bytes), false
+	if down {
+		size, cut = l.p.allowed(size)
+	}
+	step := max(size, 1)
+	if down && l.p.drip.Load() {
+		step = 1
+	}
+	for rest := q.bytes[:size]; len(rest) > 0; rest = rest[min(step, len(rest)):] {
+		if _, err := to.Write(rest[:min(step, len(rest))]); err != nil {
+			return false
+		}
+	}
+	if cut {
+		l.cut()
+	}
+	return !cut
+}
