@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"imapfs/imapconn/imapwire"
@@ -29,8 +28,8 @@ type Client struct {
 	log     *slog.Logger
 	trace   *tracer // nil: none
 
-	raw   net.Conn     // below TLS; set before the goroutines start
-	moved atomic.Int64 // when an octet last moved on raw, Unix nanoseconds
+	raw   net.Conn // below TLS; set before the goroutines start
+	clock clock    // when an octet last moved on raw
 	group sync.WaitGroup
 	wake  chan struct{} // tells the writer to look again; holds one
 	done  chan struct{} // closed when err is set

@@ -27,10 +27,9 @@ type command struct {
 	dialogue func(*command) error // called by the writer when its line is sent
 	resolved func(ok bool) error  // called by the reader, with mu held, before anybody learns of the tagged answer; ok: it was OK
 
-	done chan struct{} // closed when err and code are set
+	done chan struct{} // closed when err is set
 	once sync.Once
 	err  error
-	code imapwire.Code
 
 	mu        sync.Mutex  // held while a callback of the caller runs; before Client.mu
 	abandoned atomic.Bool // set with mu held: the caller has gone: no callback, the answer is drained

@@ -22,7 +22,7 @@ func (d *Dialer) Dial(ctx context.Context) (*Client, error) {
 		return nil, err
 	}
 	c.raw = raw
-	var conn net.Conn = meter{raw, &c.moved, c.timeout}
+	var conn net.Conn = meter{raw, &c.clock, c.timeout}
 	if d.TLS == TLSImplicit {
 		if conn, err = d.handshake(ctx, c, conn); err != nil {
 			raw.Close()
@@ -46,6 +46,7 @@ func (d *Dialer) newClient() *Client {
 		log:     d.Logger,
 		wake:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
+		clock:   clock{start: time.Now()},
 	}
 	if c.timeout <= 0 {
 		c.timeout = DefaultTimeout
@@ -68,7 +69,7 @@ func (c *Client) start(conn net.Conn) (greeted *command) {
 	c.sink = newSink(conn, c.trace)
 	greeted = &command{op: "greeting", alone: true, answer: &greeting{}, done: make(chan struct{})}
 	c.flight = []*command{greeted}
-	c.moved.Store(time.Now().UnixNano())
+	c.clock.touch()
 	c.group.Add(2)
 	go c.readLoop()
 	go c.writeLoop()

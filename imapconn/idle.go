@@ -116,7 +116,7 @@ func (c *Client) setAccepted(i *idling, yes bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	i.accepted = yes
-	c.moved.Store(time.Now().UnixNano())
+	c.clock.touch()
 }
 
 // endIdle makes the writer say DONE.

@@ -33,8 +33,6 @@ func TestAServerOverALimitIsCutOffByItsName(t *testing.T) {
 		"MaxToken/tag":       repeat("a", "1"),
 		"MaxLine/text":       repeat("* OK ", "x"),
 		"MaxLine/unknown":    repeat("* X ", "x"),
-		"MaxLine/items":      repeat("* 1 FETCH (", "UID 1 "),
-		"MaxLine/code":       repeat("* OK [X ", "y "),
 		"MaxLine/search":     repeat("* SEARCH ", "1 "),
 		"MaxNesting/list":    repeat("* 1 FETCH (BODY ", "("),
 		"MaxFlags/flags":     repeat("* FLAGS (", "x "),

@@ -15,11 +15,11 @@ func (d *Dialer) login(ctx context.Context, c *Client) error {
 	if d.Credentials == nil {
 		return &AuthError{Host: d.Host, Err: errors.New("no credentials"), Hint: "give a user and a password"}
 	}
-	cred, err := d.Credentials(ctx)
-	if err != nil {
+	if err := c.knowCaps(ctx); err != nil {
 		return err
 	}
-	if err := c.knowCaps(ctx); err != nil {
+	cred, err := d.Credentials(ctx)
+	if err != nil {
 		return err
 	}
 	cmd, err := c.loginCommand(cred, d.Port)

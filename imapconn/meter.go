@@ -6,11 +6,24 @@ import (
 	"time"
 )
 
+// clock remembers when something last happened, by the monotonic clock: a step
+// of the wall clock is no silence.
+type clock struct {
+	start   time.Time
+	touched atomic.Int64 // nanoseconds after start
+}
+
+// touch says that something happened now.
+func (c *clock) touch() { c.touched.Store(int64(time.Since(c.start))) }
+
+// since is how long ago that was.
+func (c *clock) since() time.Duration { return time.Since(c.start) - time.Duration(c.touched.Load()) }
+
 // meter is the socket, below TLS. It notes when octets move and lets no write
 // stand still for longer than the time limit.
 type meter struct {
 	net.Conn
-	moved   *atomic.Int64 // Unix nanoseconds
+	clock   *clock
 	timeout time.Duration
 }
 
@@ -18,7 +31,7 @@ type meter struct {
 func (m meter) Read(p []byte) (int, error) {
 	n, err := m.Conn.Read(p)
 	if n > 0 {
-		m.moved.Store(time.Now().UnixNano())
+		m.clock.touch()
 	}
 	return n, err
 }
@@ -28,7 +41,7 @@ func (m meter) Write(p []byte) (int, error) {
 	m.Conn.SetWriteDeadline(time.Now().Add(m.timeout))
 	n, err := m.Conn.Write(p)
 	if n > 0 {
-		m.moved.Store(time.Now().UnixNano())
+		m.clock.touch()
 	}
 	return n, err
 }

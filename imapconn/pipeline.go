@@ -85,7 +85,7 @@ func (c *Client) admit() *command {
 		if cmd.admitted != nil {
 			cmd.admitted()
 		}
-		c.moved.Store(time.Now().UnixNano())
+		c.clock.touch()
 		return cmd
 	}
 	return nil
@@ -207,7 +207,7 @@ func (errSilent) Timeout() bool { return true }
 func (c *Client) pause() bool {
 	var expired <-chan time.Time
 	if c.owed() {
-		left := c.timeout - time.Since(time.Unix(0, c.moved.Load()))
+		left := c.timeout - c.clock.since()
 		if left <= 0 {
 			c.fail(c.broken(errSilent{c.timeout}))
 			return false

@@ -135,7 +135,6 @@ func (c *Client) tagged() {
 		return
 	}
 	c.coded(s, code, text)
-	cmd.code = code
 	var result error
 	if s != imapwire.OK {
 		result = &StatusError{Op: cmd.op, Mailbox: cmd.mailbox, Type: s.String(), Code: code.Name, Text: text}
