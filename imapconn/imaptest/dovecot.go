@@ -164,8 +164,17 @@ func (d *Dovecot) Start() {
 }
 
 func (d *Dovecot) start() error {
-	if out, err := exec.Command("dovecot", "-c", d.conf()).CombinedOutput(); err != nil {
-		return fmt.Errorf("%w: %s", err, out)
+	// To a file, not a pipe: the daemon keeps it open and Wait would wait for it.
+	out, err := os.Create(filepath.Join(d.Dir, "log", "start.log"))
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	cmd := exec.Command("dovecot", "-c", d.conf())
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Run(); err != nil {
+		said, _ := os.ReadFile(out.Name())
+		return fmt.Errorf("%w: %s", err, said)
 	}
 	for deadline := time.Now().Add(dovecotStart); ; time.Sleep(10 * time.Millisecond) {
 		err := greets(d.Addr)
@@ -209,12 +218,17 @@ func (d *Dovecot) Stop() {
 		return
 	}
 	syscall.Kill(pid, syscall.SIGTERM)
-	for deadline := time.Now().Add(5 * time.Second); syscall.Kill(pid, 0) == nil; time.Sleep(5 * time.Millisecond) {
+	// The master takes its file away last. Its process is not waited for: it is
+	// init's child, and some containers' init is slow to reap.
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if _, err := os.Stat(pidFile); err != nil {
+			return
+		}
 		if time.Now().After(deadline) {
 			syscall.Kill(pid, syscall.SIGKILL)
+			os.Remove(pidFile)
 		}
 	}
-	os.Remove(pidFile)
 }
 
 // Doveadm runs doveadm against this server and returns what it prints.
