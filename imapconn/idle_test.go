@@ -1,9 +1,12 @@
 package imapconn
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"net"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -109,4 +112,43 @@ func TestIdleThatFailsSaysSo(t *testing.T) {
 			oneLine(t, c.Idle(ctx), test.want)
 		})
 	}
+}
+
+func TestIdleIsRenewedBeforeHalfAnHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		renewed := make(chan time.Duration)
+		go func() {
+			defer far.Close()
+			p := &peer{t, far, bufio.NewReader(far)}
+			p.say("* PREAUTH [CAPABILITY IMAP4rev1 IDLE] in")
+			for range 3 {
+				tag := p.hear("IDLE")
+				start := time.Now()
+				p.say("+ idling")
+				p.want("DONE")
+				renewed <- time.Since(start)
+				p.say(tag + " OK")
+			}
+		}()
+		d := &Dialer{TLS: TLSNone, DialContext: func(context.Context, string, string) (net.Conn, error) { return near, nil }}
+		c, err := d.Dial(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		idle := pending(func() error { return c.Idle(ctx) })
+		for range 2 {
+			if after := <-renewed; after != 29*time.Minute {
+				t.Errorf("after %v", after)
+			}
+		}
+		synctest.Wait()
+		cancel()
+		<-renewed
+		if err := idle(); err != nil {
+			t.Error(err)
+		}
+		c.Close()
+	})
 }
