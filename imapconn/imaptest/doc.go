@@ -1,0 +1,14 @@
+// Package imaptest provides IMAP servers, and a network between, for tests, in
+// the manner of net/http/httptest.
+//
+//   - Memory is the in-memory server of emersion/go-imap: quick, with no files.
+//     `imapfs demo` runs it too.
+//   - Dovecot is a real one, in a directory of its own, on free ports.
+//   - Scripted does what no good server does on request: sizes that lie, texts
+//     of messages that are gone, listings cut in the middle.
+//   - Proxy stands before any of them, counts octets and round trips, delays,
+//     cuts, stalls and refuses.
+//
+// All listen on 127.0.0.1 only and end with the test. Dovecot needs root and
+// the package dovecot-imapd; without them the test fails and says so.
+package imaptest
