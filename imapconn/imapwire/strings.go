@@ -56,7 +56,9 @@ func (d *Decoder) AString() (s []byte, ok bool) {
 			return nil, false
 		}
 		d.held = append(d.held[:0], make([]byte, n)...)
-		d.ReadLiteral(d.held)
+		if d.ReadLiteral(d.held); d.err != nil {
+			return nil, false
+		}
 		return d.held, true
 	}
 	a := d.token(atomStops, "a string")
