@@ -152,7 +152,7 @@ func FuzzSnapshotIsItsEdits(f *testing.F) {
 	})
 }
 
-func large(n int) *Snapshot {
+func manyMessages(n int) *Snapshot {
 	records := make([]record, n)
 	for i := range records {
 		records[i] = newRecord(UID(i+1), 8000, 1_700_000_000, 0)
@@ -163,7 +163,7 @@ func large(n int) *Snapshot {
 }
 
 func TestAMillionMessagesShareAllButOneChunk(t *testing.T) {
-	s := large(1_000_000)
+	s := manyMessages(1_000_000)
 	next, names := s.apply([]edit{{record: newRecord(1_000_001, 1, 1, 0)}, {record: record{uid: 500_000}, remove: true}})
 	if !names || next.Len() != 1_000_000 {
 		t.Fatalf("%d messages", next.Len())
@@ -225,7 +225,7 @@ func TestFlagsAreInternedAndSizesReplaced(t *testing.T) {
 }
 
 func BenchmarkOneNewMessageInAMillion(b *testing.B) {
-	s := large(1_000_000)
+	s := manyMessages(1_000_000)
 	for b.Loop() {
 		s.apply([]edit{{record: newRecord(1_000_001, 1, 1, 0)}})
 	}

@@ -1,6 +1,9 @@
 package cache
 
-import "slices"
+import (
+	"slices"
+	"sort"
+)
 
 // edit is one change to a snapshot.
 type edit struct {
@@ -20,21 +23,24 @@ func (s *Snapshot) apply(edits []edit) (next *Snapshot, names bool) {
 	slices.SortStableFunc(edits, func(a, b edit) int { return compareUIDs(a.uid, b.uid) })
 	out := *s
 	out.chunks = make([]chunk, 0, len(s.chunks)+len(edits)/chunkLen+1)
-	for i, c := range s.chunks {
-		// The last chunk takes all that lies behind it.
-		n := len(edits)
+	for i := 0; i < len(s.chunks); i++ {
+		if len(edits) == 0 || i+1 < len(s.chunks) && edits[0].uid > s.chunks[i][len(s.chunks[i])-1].uid {
+			// The first of those without an edit may be joined, the others are shared.
+			next := len(s.chunks)
+			if len(edits) > 0 {
+				c, _ := s.search(edits[0].uid)
+				next = min(c, len(s.chunks)-1)
+			}
+			out.chunks = joined(out.chunks, s.chunks[i])
+			out.chunks = append(out.chunks, s.chunks[i+1:next]...)
+			i = next - 1
+			continue
+		}
+		c := s.chunks[i]
+		n := len(edits) // the last chunk takes all that lies behind it
 		if i+1 < len(s.chunks) {
 			last := c[len(c)-1].uid
-			n, _ = slices.BinarySearchFunc(edits, last, func(e edit, u UID) int {
-				if e.uid <= u {
-					return -1
-				}
-				return 1
-			})
-		}
-		if n == 0 {
-			out.chunks = joined(out.chunks, c)
-			continue
+			n = sort.Search(len(edits), func(k int) bool { return edits[k].uid > last })
 		}
 		changed, set := out.edited(c, edits[:n])
 		names = names || set

@@ -1,6 +1,9 @@
 package cache
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // flagID stands for a set of flags. A mailbox of a million messages has a few
 // dozen different ones.
@@ -54,3 +57,18 @@ func (f *flagSets) id(flags []string) flagID {
 
 // full reports whether it is time to begin anew.
 func (f *flagSets) full() bool { return len(f.sets) >= maxFlagSets }
+
+// reflagged is s with the flags numbered by f.
+func (s *Snapshot) reflagged(f *flagSets) *Snapshot {
+	next := *s
+	next.chunks = make([]chunk, len(s.chunks))
+	for i, c := range s.chunks {
+		next.chunks[i] = slices.Clone(c)
+		for k := range next.chunks[i] {
+			r := &next.chunks[i][k]
+			r.flags = f.id(s.flags[r.flags])
+		}
+	}
+	next.flags = f.sets
+	return &next
+}

@@ -1,0 +1,204 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"imapfs/imapconn"
+)
+
+// Config says how to reach an account and how much it may take. A zero value
+// means the default.
+type Config struct {
+	// Dial makes a connection, logged in.
+	Dial func(context.Context) (*imapconn.Client, error)
+	// Connections is the most that are open at once. Default 4.
+	Connections int
+	// CacheBytes bounds the texts that are kept, in octets. Default 256 MiB, or an
+	// eighth of the memory if that is less.
+	CacheBytes int64
+	// Timeout is how long work goes on for a reader who has no deadline of his
+	// own. Default 30 s. Silence on a connection is the Dialer's concern.
+	Timeout time.Duration
+	// Poll is how old what is known may be when somebody looks. Default 30 s.
+	Poll time.Duration
+	// Exclude are patterns for mailboxes that are left out, over decoded names
+	// with levels joined by /: * and % are wildcards, % within one level, ! takes
+	// back, the last that matches counts.
+	Exclude []string
+	// Root is the decoded name, levels joined by /, of the only mailbox to be
+	// shown, with all below it. Empty: everything.
+	Root string
+	// Logger is told what a user can do something about, once. Nil: nobody.
+	Logger *slog.Logger
+}
+
+const (
+	defaultConnections = 4
+	defaultTimeout     = 30 * time.Second
+	defaultPoll        = 30 * time.Second
+	defaultCacheBytes  = 256 << 20
+
+	// logoutLimit is how long Close waits for the server's goodbye.
+	logoutLimit = 2 * time.Second
+)
+
+// Account is one account and all that is remembered of it. Its methods may be
+// called by several goroutines.
+type Account struct {
+	cfg  Config
+	log  *slog.Logger
+	ctx  context.Context // ends with Close; every command runs under it
+	stop context.CancelFunc
+
+	mu     sync.Mutex // guards closed against group.Add; innermost
+	closed bool
+	group  sync.WaitGroup // every goroutine of the package
+
+	pool  *pool
+	texts *texts
+	crier *crier
+	trees trees
+	tree  atomic.Pointer[Tree]
+	quota quota
+
+	last      atomic.Pointer[Mailbox] // looked into last
+	lastLook  atomic.Int64            // when somebody looked into anything, Unix nanoseconds
+	rewatch   chan struct{}           // wakes watch; holds one
+	unwatched atomic.Bool             // the watch has failed and waits
+	repoll    chan struct{}           // wakes poll; holds one
+
+	saidLies, saidShuffle sync.Once
+}
+
+// Open connects, logs in and asks for the mailboxes. ctx bounds only this call.
+// An error of the first connection is returned as Dial gave it; all others are
+// *Error.
+func Open(ctx context.Context, cfg Config) (*Account, error) {
+	a := newAccount(ctx, cfg)
+	if err := a.begin(ctx); err != nil {
+		a.Close()
+		return nil, err
+	}
+	a.spawn(a.crier.run)
+	a.spawn(a.watch)
+	a.spawn(a.poll)
+	return a, nil
+}
+
+func newAccount(ctx context.Context, cfg Config) *Account {
+	if cfg.Connections <= 0 {
+		cfg.Connections = defaultConnections
+	}
+	if cfg.CacheBytes <= 0 {
+		cfg.CacheBytes = min(defaultCacheBytes, memory()/8)
+	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	if cfg.Poll <= 0 {
+		cfg.Poll = defaultPoll
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	a := &Account{cfg: cfg, log: cfg.Logger, rewatch: make(chan struct{}, 1), repoll: make(chan struct{}, 1)}
+	a.ctx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
+	a.pool = newPool(a)
+	a.texts = newTexts(cfg.CacheBytes)
+	a.crier = newCrier(a.ctx)
+	a.trees.init(a)
+	return a
+}
+
+// begin makes the first connection and the first tree.
+func (a *Account) begin(ctx context.Context) error {
+	first, err := a.cfg.Dial(ctx)
+	if err != nil {
+		return err
+	}
+	a.pool.add(first)
+	if _, err := a.LoadTree(ctx); err != nil {
+		return err
+	}
+	if root := a.cfg.Root; root != "" && !a.trees.rooted(a.Tree()) {
+		return &Error{Op: "list", Mailbox: root, Kind: NotExist,
+			Err: errors.New("there is no such mailbox (leave the path out of the URL to see them all)")}
+	}
+	return nil
+}
+
+// Close logs out and waits for every goroutine. Readers who wait get IO.
+func (a *Account) Close() error {
+	a.mu.Lock()
+	was := a.closed
+	a.closed = true
+	a.mu.Unlock()
+	if !was {
+		a.pool.close()
+		a.stop()
+	}
+	a.group.Wait()
+	return nil
+}
+
+// spawn runs f in a goroutine that Close waits for. It reports false when the
+// account is closed: then f is not run.
+func (a *Account) spawn(f func()) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return false
+	}
+	a.group.Add(1)
+	go func() {
+		defer a.group.Done()
+		f()
+	}()
+	return true
+}
+
+// Observe sets who is told of changes. It is called once, before the account
+// is shown to anybody.
+func (a *Account) Observe(o Observer) { a.crier.observe(o) }
+
+// Tree is the newest tree that is known, from memory. Never nil.
+func (a *Account) Tree() *Tree { return a.tree.Load() }
+
+// look notes that somebody looks into a mailbox.
+func (a *Account) look(m *Mailbox) {
+	now := time.Now().UnixNano()
+	m.touched.Store(now)
+	if a.lastLook.Swap(now) < now-int64(time.Second) {
+		wake(a.repoll)
+	}
+	if m.Selectable() && (a.last.Load() != m || a.unwatched.Load()) {
+		a.last.Store(m)
+		wake(a.rewatch)
+	}
+}
+
+// wake makes whoever waits on a channel that holds one look again.
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// rootPath is the path of the only mailbox to be shown.
+func (c *Config) rootPath() []string {
+	if c.Root == "" {
+		return nil
+	}
+	path := strings.Split(strings.Trim(c.Root, "/"), "/")
+	if strings.EqualFold(path[0], inbox) {
+		path[0] = inbox
+	}
+	return path
+}

@@ -1,0 +1,85 @@
+package cache
+
+import (
+	"time"
+
+	"imapfs/imapconn"
+)
+
+// conn is one connection of the pool. Its fields are guarded by pool.mu.
+type conn struct {
+	client *imapconn.Client
+	sel    *selection // what is selected or being selected; nil: nothing
+	users  int        // who use it now; while there are any, sel stays
+	wanted bool       // somebody waits to select another mailbox on it: nobody joins
+	idler  func()     // asks the one who idles, and is one of the users, to stop; nil: nobody idles
+	used   time.Time  // when it was last released
+	dead   bool       // no longer in the pool
+}
+
+// selection is one mailbox selected on one connection, from its EXAMINE on.
+type selection struct {
+	box  *Mailbox
+	hear *hearing
+
+	entered chan struct{} // closed when what follows is set
+	epoch   *epoch
+	err     error // the mailbox could not be selected
+}
+
+// ready reports whether the mailbox was selected and its UIDs are those of now.
+func (s *selection) ready() bool {
+	select {
+	case <-s.entered:
+		return s.err == nil && s.epoch == s.box.current.Load()
+	default:
+		return false
+	}
+}
+
+// joinable reports whether one more who needs the mailbox may use the connection.
+func (s *selection) joinable() bool {
+	select {
+	case <-s.entered:
+		return s.ready()
+	default:
+		return true // who joins waits for entered
+	}
+}
+
+// alive reports whether the connection has not died; the pool may not know yet.
+func (c *conn) alive() bool {
+	if c.dead {
+		return false
+	}
+	select {
+	case <-c.client.Done():
+		return false
+	default:
+		return true
+	}
+}
+
+// busy counts the users but for the one who idles.
+func (c *conn) busy() int {
+	if c.idler != nil {
+		return c.users - 1
+	}
+	return c.users
+}
+
+// has reports whether m is selected, or being selected.
+func (c *conn) has(m *Mailbox) bool { return c.sel != nil && c.sel.box == m }
+
+// lease is the use of a connection until release. While it lasts, the mailbox
+// that was asked for stays selected.
+type lease struct {
+	pool   *pool
+	conn   *conn
+	client *imapconn.Client
+	hear   *hearing // nil where no mailbox was asked for
+	epoch  *epoch
+}
+
+// release gives the connection back.
+func (l *lease) release() { l.pool.release(l.conn) }

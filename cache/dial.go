@@ -1,0 +1,183 @@
+package cache
+
+import (
+	"errors"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"imapfs/imapconn"
+)
+
+const (
+	firstBackoff = 100 * time.Millisecond // after the first failed dial; it doubles, with jitter
+	maxBackoff   = 10 * time.Second
+	// dialPatience is how long a dial may take before another mailbox's watch is
+	// given up for whoever waits.
+	dialPatience = 2 * time.Second
+	// limitKept is how long a server that refused one more connection is not
+	// asked for one again.
+	limitKept = 10 * time.Minute
+)
+
+func newBackoff() *backoff.ExponentialBackOff {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval, b.MaxInterval, b.Multiplier = firstBackoff, maxBackoff, 2
+	return b
+}
+
+// mayDial sees to it that a connection is being made for a waiter behind whom
+// so many wait longer; false where that cannot be, or takes too long. p.mu is
+// held.
+func (p *pool) mayDial(before int) bool {
+	now := time.Now()
+	if before < p.dialing {
+		if late := p.dialStart.Add(dialPatience); now.Before(late) || len(p.conns) == 0 {
+			p.lookAgain(late)
+			return true
+		}
+		return false
+	}
+	if len(p.conns)+p.dialing >= p.limit {
+		return false
+	}
+	if now.Before(p.notBefore) {
+		p.lookAgain(p.notBefore)
+		return len(p.conns) == 0
+	}
+	p.startDial()
+	p.lookAgain(now.Add(dialPatience))
+	return true
+}
+
+// startDial makes a connection. p.mu is held.
+func (p *pool) startDial() {
+	if p.a.spawn(p.dial) {
+		p.dialing++
+		p.dialStart = time.Now()
+	}
+}
+
+// lookAgain dispatches at a later time. p.mu is held.
+func (p *pool) lookAgain(at time.Time) {
+	if p.timer != nil {
+		if !at.Before(p.timerAt) || !p.timer.Stop() {
+			return
+		}
+	}
+	p.timerAt = at
+	p.timer = time.AfterFunc(max(time.Until(at), time.Millisecond), func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.timer = nil
+		if !p.closed {
+			p.dispatch()
+		}
+	})
+}
+
+func (p *pool) dial() {
+	client, err := p.a.cfg.Dial(p.a.ctx)
+	p.mu.Lock()
+	p.dialing--
+	if err == nil {
+		p.failing, p.notBefore = time.Time{}, time.Time{}
+		p.backoff.Reset()
+		p.mu.Unlock()
+		p.add(client)
+		return
+	}
+	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
+	p.dialFailed(err)
+	p.dispatch()
+}
+
+// dialFailed decides what a failed dial means. p.mu is held.
+func (p *pool) dialFailed(err error) {
+	now := time.Now()
+	p.notBefore = now.Add(p.backoff.NextBackOff())
+	if n := len(p.conns); n > 0 {
+		if refused(err) {
+			p.limit, p.limited = n, now
+			if !p.saidLimit {
+				p.saidLimit = true
+				p.a.log.Warn("the server refuses one more connection; going on with fewer (lower --connections)", "have", n, "err", err)
+			}
+		}
+		return
+	}
+	var auth *imapconn.AuthError
+	if p.failing.IsZero() {
+		p.failing = now
+		p.a.log.Warn("cannot reach the server; trying again while somebody waits", "err", err)
+	}
+	// A refused login is an answer. So is a server that has not been there for as
+	// long as anybody waits.
+	if errors.As(err, &auth) || now.Sub(p.failing) > p.a.cfg.Timeout {
+		p.fail(err)
+	}
+}
+
+// refused reports whether a server has answered, and does not want one more
+// connection: at greeting or login, whatever its words.
+func refused(err error) bool {
+	var (
+		auth   *imapconn.AuthError
+		status *imapconn.StatusError
+	)
+	return errors.As(err, &auth) || errors.As(err, &status)
+}
+
+// restoreLimit tries again what the server refused some time ago. p.mu is held.
+func (p *pool) restoreLimit() {
+	if p.limit < p.a.cfg.Connections && time.Since(p.limited) > limitKept {
+		p.limit = p.a.cfg.Connections
+	}
+}
+
+// add takes a connection into the pool, until it dies.
+func (p *pool) add(client *imapconn.Client) {
+	c := &conn{client: client, used: time.Now()}
+	p.mu.Lock()
+	if p.closed || !p.a.spawn(func() { p.bury(c) }) {
+		p.mu.Unlock()
+		client.Close()
+		return
+	}
+	p.conns = append(p.conns, c)
+	p.dispatch()
+	p.mu.Unlock()
+}
+
+// bury waits for the end of a connection and takes it out of the pool. Who uses
+// it hears of it from the client.
+func (p *pool) bury(c *conn) {
+	<-c.client.Done()
+	p.mu.Lock()
+	p.drop(c)
+	closed := p.closed
+	p.dispatch()
+	p.mu.Unlock()
+	if err := c.client.Err(); !closed && !errors.Is(err, imapconn.ErrClosed) {
+		p.a.log.Info("connection lost", "err", err)
+	}
+	c.client.Close()
+	wake(p.a.rewatch)
+}
+
+// drop takes a connection out of the pool. p.mu is held.
+func (p *pool) drop(c *conn) {
+	c.dead = true
+	if c.sel != nil {
+		c.sel.hear.end()
+	}
+	for i, other := range p.conns {
+		if other == c {
+			p.conns = append(p.conns[:i], p.conns[i+1:]...)
+			break
+		}
+	}
+}

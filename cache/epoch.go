@@ -1,0 +1,126 @@
+package cache
+
+import (
+	"context"
+	"time"
+
+	"imapfs/imapconn"
+)
+
+// epoch is the time in which the UIDs of a mailbox mean the same messages. It
+// never changes and is compared by identity.
+type epoch struct {
+	wire     UIDValidity // what the server calls it
+	validity UIDValidity // what we call it: the same, unless the server has changed UIDs under it
+}
+
+// shuffleStep is added to a UIDVALIDITY under which the server has changed UIDs:
+// an odd number far from what a server would make of the old one, so that no two
+// generations are the same and none is one that the server gives.
+const shuffleStep = 0x9E3779B1
+
+const (
+	// lagTries and lagPause are for servers that show another session's new mail
+	// a moment late: UIDNEXT has then gone back for that long.
+	lagTries = 3
+	lagPause = 300 * time.Millisecond
+)
+
+// examine selects the mailbox, its events going to hear, and says under which
+// epoch its UIDs hold there. It is done each time, whatever the connection is
+// for: where the epoch is a new one, the old one's index is out of use at once.
+//
+// A server that changes UIDs under one UIDVALIDITY (GNU mailutils does, to the
+// newest message) is known by a UIDNEXT that has gone back or by the highest
+// known UID having another size or date.
+func (m *Mailbox) examine(ctx context.Context, c *imapconn.Client, hear *hearing) (*epoch, error) {
+	known := m.snap.Load()
+	var data imapconn.SelectData
+	var err error
+	for try := range lagTries {
+		if try > 0 {
+			select {
+			case <-time.After(lagPause):
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+			hear.again()
+		}
+		if data, err = c.Examine(ctx, m.WireName(), hear); err != nil {
+			return nil, err
+		}
+		if known == nil || data.UIDNext == 0 || data.UIDNext >= known.uidNext {
+			break
+		}
+	}
+	hear.begin(data.Exists)
+	e := m.enter(data.UIDValidity)
+	if known == nil || known.validity != e.validity {
+		return e, nil
+	}
+	same := data.UIDNext == 0 || data.UIDNext >= known.uidNext
+	if h := known.highest(); same && h != nil && data.Exists > 0 {
+		if same, err = isStill(ctx, c, h); err != nil {
+			return nil, err
+		}
+	}
+	if !same {
+		e = m.shuffled(e)
+	}
+	return e, nil
+}
+
+// isStill asks whether a message has the size and date that are known. One
+// that is gone has not changed.
+func isStill(ctx context.Context, c *imapconn.Client, r *record) (bool, error) {
+	same := true
+	err := c.FetchMeta(ctx, imapconn.UIDSet{{First: r.uid, Last: r.uid}}, imapconn.MetaDate|imapconn.MetaSize, func(f imapconn.Meta) {
+		now := newRecord(f.UID, f.Size, 0, 0)
+		if f.HasDate {
+			now = newRecord(f.UID, f.Size, f.Date.Unix(), 0)
+		}
+		if f.UID != r.uid || !f.HasDate && !f.HasSize {
+			return
+		}
+		// A size of 0 is what some say of a message that is going.
+		sizeDiffers := f.HasSize && f.Size != 0 && !r.ours && now.octets() != r.octets()
+		dateDiffers := f.HasDate && now.unix() != r.unix()
+		same = same && !sizeDiffers && !dateDiffers
+	})
+	return same, err
+}
+
+// enter gives the epoch of a UIDVALIDITY, a new one where it is not that of now.
+func (m *Mailbox) enter(wire UIDValidity) *epoch {
+	m.index.mu.Lock()
+	defer m.index.mu.Unlock()
+	if e := m.current.Load(); e != nil && e.wire == wire {
+		return e
+	}
+	e := &epoch{wire: wire, validity: wire}
+	m.begun(e)
+	return e
+}
+
+// shuffled begins a new epoch under the same UIDVALIDITY.
+func (m *Mailbox) shuffled(old *epoch) *epoch {
+	m.index.mu.Lock()
+	defer m.index.mu.Unlock()
+	if e := m.current.Load(); e != old {
+		return e
+	}
+	e := &epoch{wire: old.wire, validity: old.validity + shuffleStep}
+	m.begun(e)
+	m.account.saidShuffle.Do(func() {
+		m.account.log.Warn("the server gives messages other UIDs under the same UIDVALIDITY; the mailbox is read anew each time", "mailbox", m.full())
+	})
+	return e
+}
+
+// begun makes e the epoch of now. index.mu is held.
+func (m *Mailbox) begun(e *epoch) {
+	if m.current.Swap(e) != nil {
+		m.account.log.Info("mailbox has a new UIDVALIDITY", "mailbox", m.full(), "uidvalidity", e.validity)
+		m.stir(true)
+	}
+}

@@ -1,0 +1,185 @@
+package cache
+
+import (
+	"sync"
+
+	"imapfs/imapconn"
+)
+
+// hearing hears what the server says of one selection. Where the index follows
+// it, what it hears is what changes the index; else it is a hint that there is
+// something to be looked at. It is told by the goroutine that reads the
+// connection.
+type hearing struct {
+	box *Mailbox
+
+	mu      sync.Mutex // taken in callbacks; before looks.mu and Account.mu
+	over    bool       // the selection has ended: nothing more will be heard
+	follows bool       // the index follows it, or is about to
+	listing bool       // FETCH 1:* is under way: flags are its answers
+	count   int        // messages there are, by EXISTS and EXPUNGE
+	counted bool       // EXISTS of the EXAMINE is in count
+	heard   events
+	expunge imapconn.UIDSet // every UID that went under this selection
+}
+
+// events is what was heard and is not in the index yet.
+type events struct {
+	grown    bool   // more messages
+	changed  bool   // something that has no name
+	lost     string // message numbers do not hold any more, and why
+	expunged []UID
+	flags    map[UID][]string
+}
+
+var _ imapconn.Recorder = (*hearing)(nil)
+
+func newHearing(m *Mailbox) *hearing { return &hearing{box: m} }
+
+// begin says how many messages there were when the mailbox was selected. Some
+// of what came after it may have been heard already.
+func (h *hearing) begin(exists uint32) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.counted {
+		h.count += int(exists)
+		h.counted = true
+	}
+}
+
+// again is for a mailbox that is examined once more.
+func (h *hearing) again() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.count, h.counted, h.heard = 0, false, events{}
+}
+
+// end says that the selection is over.
+func (h *hearing) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.over = true
+}
+
+// live reports whether the selection is not over.
+func (h *hearing) live() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !h.over
+}
+
+// quiet reports whether the index has all that was heard, on a live selection.
+func (h *hearing) quiet() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !h.over && h.heard.none()
+}
+
+func (e *events) none() bool {
+	return !e.grown && !e.changed && e.lost == "" && len(e.expunged) == 0 && len(e.flags) == 0
+}
+
+// startListing forgets what was heard before: what is to come says it all.
+func (h *hearing) startListing() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.follows, h.listing = true, true
+	lost := h.heard.lost
+	h.heard = events{lost: lost}
+}
+
+func (h *hearing) endListing() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.listing = false
+}
+
+// unfollow makes what is heard a hint again.
+func (h *hearing) unfollow() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.follows, h.heard = false, events{}
+}
+
+// take gives what was heard since, and how many messages there are then.
+func (h *hearing) take() (events, int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e := h.heard
+	h.heard = events{lost: e.lost}
+	return e, h.count
+}
+
+// messages is how many there are.
+func (h *hearing) messages() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.count
+}
+
+// hasExpunged reports whether a message went under this selection.
+func (h *hearing) hasExpunged(uid UID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.expunge.Contains(uid)
+}
+
+// note records what f says, and has somebody look.
+func (h *hearing) note(f func(e *events)) {
+	h.mu.Lock()
+	f(&h.heard)
+	follows := h.follows
+	if !follows {
+		h.heard = events{}
+	}
+	h.mu.Unlock()
+	h.box.stir(!follows)
+}
+
+// Exists implements imapconn.Recorder.
+func (h *hearing) Exists(n uint32) {
+	h.note(func(e *events) {
+		h.count, h.counted = int(n), true
+		e.grown = true
+	})
+}
+
+// Expunged implements imapconn.Recorder.
+func (h *hearing) Expunged(uid UID) {
+	h.note(func(e *events) {
+		h.count--
+		if uid == 0 {
+			e.changed = e.changed || !h.listing
+			return
+		}
+		h.expunge.Add(uid)
+		e.expunged = append(e.expunged, uid)
+		delete(e.flags, uid)
+	})
+}
+
+// Flags implements imapconn.Recorder.
+func (h *hearing) Flags(uid UID, flags []string) {
+	h.mu.Lock()
+	listing := h.listing
+	h.mu.Unlock()
+	if listing {
+		return // whoever lists hears it too
+	}
+	h.note(func(e *events) {
+		if e.flags == nil {
+			e.flags = make(map[UID][]string)
+		}
+		e.flags[uid] = flags
+	})
+}
+
+// Changed implements imapconn.Recorder.
+func (h *hearing) Changed() {
+	h.note(func(e *events) { e.changed = e.changed || !h.listing })
+}
+
+// Lost implements imapconn.Recorder.
+func (h *hearing) Lost(reason string) {
+	h.note(func(e *events) { e.lost = reason })
+}

@@ -1,0 +1,128 @@
+package cache
+
+import (
+	"sync"
+	"time"
+)
+
+// index is how the snapshots of a mailbox are made. Who looks at the server
+// works on a snapshot that nobody sees and publishes it when it is whole; there
+// is one at a time. What readers of texts find out meanwhile is put into both.
+type index struct {
+	mu      sync.Mutex // held over no network; before crier.mu, looks.mu
+	working bool
+	found   []edit // what readers of texts have found out since the work was begun
+
+	flags *flagSets // the worker's own while there is one
+}
+
+// startWork gives the snapshot to work on: nil where there is none under this
+// epoch.
+func (m *Mailbox) startWork(e *epoch) *Snapshot {
+	m.index.mu.Lock()
+	defer m.index.mu.Unlock()
+	m.index.working, m.index.found = true, nil
+	s := m.snap.Load()
+	if s == nil || s.validity != e.validity {
+		m.index.flags = newFlagSets()
+		return nil
+	}
+	if m.index.flags.full() {
+		m.index.flags = newFlagSets()
+		return s.reflagged(m.index.flags)
+	}
+	return s
+}
+
+func (m *Mailbox) endWork() {
+	m.index.mu.Lock()
+	defer m.index.mu.Unlock()
+	m.index.working, m.index.found = false, nil
+}
+
+// publish makes a snapshot that is whole the one that is seen. since is when the
+// looking began that it comes from.
+func (m *Mailbox) publish(next *Snapshot, e *epoch, since time.Time) error {
+	m.index.mu.Lock()
+	defer m.index.mu.Unlock()
+	if m.current.Load() != e {
+		return errValidity
+	}
+	next, _ = next.apply(m.index.found)
+	m.index.found = nil
+	if len(next.flags) != len(m.index.flags.sets) {
+		s := *next
+		s.flags = m.index.flags.sets
+		next = &s
+	}
+	m.show(next)
+	m.checked.Store(&since)
+	return nil
+}
+
+// show publishes a snapshot, unless it is the one that is seen. index.mu is held.
+func (m *Mailbox) show(next *Snapshot) {
+	old := m.snap.Load()
+	if next == old {
+		return
+	}
+	s := *next
+	if old != nil {
+		s.gen, s.changed = old.gen+1, old.changed
+		if added, removed := Diff(old, &s); len(added)+len(removed) > 0 {
+			s.changed = later(time.Now(), old.changed)
+		}
+	} else {
+		s.gen, s.changed = 1, newestDate(&s)
+	}
+	m.snap.Store(&s)
+	m.account.crier.cry(news{mailbox: m, old: old, new: &s})
+}
+
+// newestDate is the newest INTERNALDATE that is not in the future.
+func newestDate(s *Snapshot) time.Time {
+	var newest int64
+	now := time.Now().Unix()
+	for _, c := range s.chunks {
+		for i := range c {
+			if d := c[i].unix(); d > newest && d <= now {
+				newest = d
+			}
+		}
+	}
+	if newest == 0 {
+		return time.Time{}
+	}
+	return time.Unix(newest, 0)
+}
+
+// learn puts into the index what a reader of a text has found out, where the
+// epoch is that of now.
+func (m *Mailbox) learn(e *epoch, what edit) {
+	m.index.mu.Lock()
+	defer m.index.mu.Unlock()
+	s := m.snap.Load()
+	if s == nil || m.current.Load() != e || s.validity != e.validity {
+		return
+	}
+	if m.index.working {
+		m.index.found = append(m.index.found, what)
+	}
+	next, _ := s.apply([]edit{what})
+	m.show(next)
+}
+
+// learnSize records the true length of a text.
+func (m *Mailbox) learnSize(e *epoch, uid UID, size int64) {
+	r := record{uid: uid}
+	r.setSize(size)
+	m.learn(e, edit{record: r, sizeOnly: true})
+}
+
+// learnGone records that a message is expunged.
+func (m *Mailbox) learnGone(e *epoch, uid UID) {
+	if s := m.snap.Load(); s != nil && s.find(uid) == nil {
+		return
+	}
+	m.learn(e, edit{record: record{uid: uid}, remove: true})
+}

@@ -1,0 +1,245 @@
+package cache
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"imapfs/imapconn"
+)
+
+// trees makes the trees of an account.
+type trees struct {
+	a       *Account
+	exclude patterns
+	root    []string
+
+	mu     sync.Mutex // held over no network; before crier.mu
+	boxes  map[string]*Mailbox
+	number uint32
+	job    *job
+	asked  time.Time // when the LIST was asked for that the tree is made of
+}
+
+func (t *trees) init(a *Account) {
+	t.a, t.exclude, t.root = a, patterns(a.cfg.Exclude), a.cfg.rootPath()
+	root := &Mailbox{account: a}
+	root.listed.Store(&listed{made: true})
+	t.boxes = map[string]*Mailbox{"": root}
+	a.tree.Store(&Tree{root: root, nodes: map[*Mailbox]*treeNode{root: {}}})
+}
+
+// LoadTree gives a tree that is not older than Config.Poll, whole or an error:
+// where the one in memory is older it waits for a LIST.
+func (a *Account) LoadTree(ctx context.Context) (*Tree, error) {
+	now := time.Now()
+	if a.lastLook.Swap(now.UnixNano()) < now.UnixNano()-int64(time.Second) {
+		wake(a.repoll)
+	}
+	j := a.trees.refresh(ctx, a.cfg.Poll)
+	if j == nil {
+		return a.Tree(), nil
+	}
+	if err := j.await(ctx, "list", nil, 0); err != nil {
+		return nil, err
+	}
+	return a.Tree(), nil
+}
+
+// refresh joins or starts a LIST; nil where the tree is younger than maxAge.
+func (t *trees) refresh(ctx context.Context, maxAge time.Duration) *job {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.asked.IsZero() && time.Since(t.asked) < maxAge {
+		return nil
+	}
+	j := t.job
+	if j == nil {
+		j = t.a.newJob()
+		t.job = j
+		if !t.a.spawn(func() { t.run(j) }) {
+			j.finish(errClosed)
+			t.job = nil
+		}
+	}
+	j.join(ctx, t.a.cfg.Timeout)
+	return j
+}
+
+// run asks until there is an answer or nobody waits any more.
+func (t *trees) run(j *job) {
+	err := t.list(j)
+	for j.again(err) {
+		err = t.list(j)
+	}
+	t.mu.Lock()
+	t.job = nil
+	t.mu.Unlock()
+	j.finish(err)
+}
+
+func (t *trees) list(j *job) error {
+	l, err := t.a.pool.acquire(j.ctx, want{})
+	if err != nil {
+		return err
+	}
+	defer l.release()
+	asked := time.Now()
+	data, err := l.client.List(t.a.ctx, "", "*")
+	if err != nil {
+		return err
+	}
+	if len(data) == 0 {
+		return errors.New("server lists no mailbox, not even INBOX (try again, or look with --trace FILE)")
+	}
+	names, err := arrange(data, t.exclude, t.root)
+	if err != nil {
+		return err
+	}
+	t.adopt(names, asked)
+	return nil
+}
+
+// arrange makes of LIST what is to be shown, each parent before its children.
+func arrange(data []imapconn.ListData, exclude patterns, root []string) ([]listed, error) {
+	byKey := make(map[string]int, len(data))
+	var all []listed
+	for _, l := range data {
+		if l.Name == "" {
+			continue
+		}
+		for _, n := range readName(l) {
+			i, known := byKey[n.key]
+			switch {
+			case !known && len(all) == maxNodes:
+				return nil, fmt.Errorf("server lists more than %d mailboxes (leave some out on the server)", maxNodes)
+			case !known:
+				byKey[n.key] = len(all)
+				all = append(all, n)
+			case all[i].made && !n.made, !all[i].selectable && n.selectable:
+				all[i] = n
+			}
+		}
+	}
+	return shown(all, byKey, exclude, root), nil
+}
+
+// shown leaves out what is excluded or outside root, but for the parents of
+// what is not: these are shown without their messages.
+func shown(all []listed, byKey map[string]int, exclude patterns, root []string) []listed {
+	paths := make([][]string, len(all))
+	keep := make([]bool, len(all))
+	for i := range all {
+		n := &all[i]
+		var above []string
+		if n.parent != "" {
+			above = paths[byKey[n.parent]]
+		}
+		paths[i] = append(above[:len(above):len(above)], n.name)
+		inside := len(paths[i]) >= len(root) && slices.Equal(paths[i][:len(root)], root)
+		if n.made {
+			continue
+		}
+		if !inside || exclude.excludes(strings.Join(paths[i], "/")) {
+			n.selectable = false
+			continue
+		}
+		for k := i; !keep[k]; k = byKey[all[k].parent] {
+			keep[k] = true
+			if all[k].parent == "" {
+				break
+			}
+		}
+	}
+	var out []listed
+	for i := range all {
+		if keep[i] {
+			all[i].path = paths[i]
+			out = append(out, all[i])
+		}
+	}
+	return out
+}
+
+// adopt makes the tree of what is shown and publishes it, if it is another than
+// the last. Mailboxes that are there still are kept.
+func (t *trees) adopt(names []listed, asked time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.asked = asked
+	old := t.a.tree.Load()
+	next := &Tree{root: old.root, nodes: make(map[*Mailbox]*treeNode, len(names)+1), gen: old.gen + 1}
+	next.nodes[old.root] = &treeNode{}
+	boxes := map[string]*Mailbox{"": old.root}
+	same := len(names)+1 == len(old.nodes)
+	for i := range names {
+		n := &names[i]
+		m := t.boxes[n.key]
+		if m == nil || !slices.Equal(m.path, n.path) {
+			t.number++
+			m = &Mailbox{account: t.a, path: n.path, name: n.name, number: t.number}
+			same = false
+		}
+		n.path = nil
+		m.listed.Store(n)
+		boxes[n.key] = m
+		parent := boxes[n.parent]
+		next.nodes[m] = &treeNode{parent: parent}
+		kids := next.nodes[parent]
+		kids.children = append(kids.children, m)
+	}
+	if same && old.gen > 0 {
+		return
+	}
+	now := time.Now()
+	for m, n := range next.nodes {
+		slices.SortFunc(n.children, func(a, b *Mailbox) int {
+			return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.WireName(), b.WireName()))
+		})
+		was := old.nodes[m]
+		switch {
+		case old.gen == 0:
+		case was == nil:
+			n.changed = now
+		case !slices.Equal(was.children, n.children):
+			n.changed = later(now, was.changed)
+		default:
+			n.changed = was.changed
+		}
+	}
+	for m := range old.nodes {
+		if next.nodes[m] == nil {
+			m.gone.Store(true)
+		}
+	}
+	wake(t.a.rewatch)
+	t.boxes = boxes
+	t.a.tree.Store(next)
+	if old.gen > 0 {
+		t.a.crier.cry(news{oldTree: old, newTree: next})
+	}
+}
+
+// later is now, or last where the clock has been put back.
+func later(now, last time.Time) time.Time {
+	if now.After(last) {
+		return now
+	}
+	return last
+}
+
+// rooted reports whether a tree holds the mailbox that alone is to be shown.
+func (t *trees) rooted(tree *Tree) bool {
+	m := tree.Root()
+	for _, name := range t.root {
+		if m = tree.Child(m, name); m == nil {
+			return false
+		}
+	}
+	return true
+}

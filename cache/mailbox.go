@@ -1,0 +1,62 @@
+package cache
+
+import (
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// Mailbox is a mailbox, or a place in the tree that has mailboxes below it:
+// every directory is one. There is one value for each as long as it exists; one
+// that is deleted and made again is another.
+//
+// Where a server has two spellings of one decoded name there are two mailboxes
+// of one Path, told apart by WireName.
+type Mailbox struct {
+	account *Account
+	path    []string // shared, not modified
+	name    string
+	number  uint32 // in the keys of texts
+
+	listed  atomic.Pointer[listed]    // what LIST said last
+	snap    atomic.Pointer[Snapshot]  // what was published last
+	follow  atomic.Pointer[hearing]   // the selection that the index follows; nil: none
+	current atomic.Pointer[epoch]     // under which UIDVALIDITY the UIDs hold; nil: never examined
+	touched atomic.Int64              // when it was looked into last, Unix nanoseconds; 0: never
+	news    atomic.Bool               // something may have changed since it was looked at
+	gone    atomic.Bool               // no longer in the tree
+	checked atomic.Pointer[time.Time] // when the looking began that what is published comes from
+
+	index index
+	looks looks
+	asked time.Time // when poll asked about it; poll's own
+}
+
+// Path is the decoded levels of the name, none for the root. Not to be modified.
+func (m *Mailbox) Path() []string { return m.path }
+
+// Name is the last level of the decoded name, empty for the root.
+func (m *Mailbox) Name() string { return m.name }
+
+// WireName is the name as the server gave it in LIST; where it named only
+// mailboxes below this one, the part of their name that is this one's.
+func (m *Mailbox) WireName() string { return m.listed.Load().wire }
+
+// Attrs are the attributes of LIST (RFC 3501 §7.2.2), as the server spells them.
+// Not to be modified.
+func (m *Mailbox) Attrs() []string { return m.listed.Load().attrs }
+
+// Selectable reports whether the mailbox can hold messages.
+func (m *Mailbox) Selectable() bool { return m.listed.Load().selectable }
+
+// Snapshot is the newest state that is known, from memory: nil until the
+// mailbox has been loaded whole.
+func (m *Mailbox) Snapshot() *Snapshot { return m.snap.Load() }
+
+// full is the name for errors, logs and patterns.
+func (m *Mailbox) full() string { return strings.Join(m.path, "/") }
+
+// Touch notes that somebody looks into the mailbox: for ten minutes it is asked
+// about, and the one looked into last is watched. It costs nothing and waits
+// for nothing.
+func (m *Mailbox) Touch() { m.account.look(m) }

@@ -1,0 +1,181 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"imapfs/imapconn"
+)
+
+const (
+	// pollMost is the most mailboxes asked about at once, those first that have
+	// waited longest: a STATUS is some 100 octets.
+	pollMost = 300
+	// tendEvery is how often connections are looked after when nobody looks.
+	tendEvery = 5 * time.Minute
+	// unusedClose is after how long without use a connection is closed, if two
+	// others remain; unusedNoop after how long one is used, lest the server log
+	// us out (RFC 3501 §5.4: not before 30 minutes, but some are less patient).
+	unusedClose = 5 * time.Minute
+	unusedNoop  = 9 * time.Minute
+)
+
+// poll asks about what somebody has looked into lately, as often as Config.Poll
+// says. When nobody has looked for ten minutes it only keeps the connections
+// alive.
+func (a *Account) poll() {
+	for a.ctx.Err() == nil {
+		if time.Now().UnixNano()-a.lastLook.Load() < int64(lookedIntoFor) {
+			a.nap(nil, a.cfg.Poll)
+			a.ask()
+		} else {
+			a.nap(a.repoll, tendEvery)
+		}
+		a.tend()
+	}
+}
+
+// ask asks about the tree and the mailboxes.
+func (a *Account) ask() {
+	if j := a.trees.refresh(a.ctx, a.cfg.Poll/2); j != nil {
+		if err := j.await(a.ctx, "list", nil, 0); err != nil {
+			a.log.Debug("poll", "err", err)
+			return
+		}
+	}
+	for _, m := range a.toAsk() {
+		if a.ctx.Err() != nil {
+			return
+		}
+		if err := m.askStatus(); err != nil {
+			a.log.Debug("poll", "mailbox", m.full(), "err", err)
+			if lostConnection(err) || errors.Is(err, errPatience) {
+				return
+			}
+		}
+	}
+}
+
+// toAsk gives the mailboxes to be asked about.
+func (a *Account) toAsk() []*Mailbox {
+	var all []*Mailbox
+	for m := range a.Tree().all {
+		since := m.checked.Load()
+		if since != nil && m.lookedInto() && time.Since(*since) > a.cfg.Poll/2 {
+			all = append(all, m)
+		}
+	}
+	slices.SortFunc(all, func(x, y *Mailbox) int { return x.asked.Compare(y.asked) })
+	return all[:min(len(all), pollMost)]
+}
+
+// askStatus asks whether a mailbox has changed, and has somebody look if so.
+// One that is selected somewhere is asked there, by NOOP. It is called by poll only.
+func (m *Mailbox) askStatus() error {
+	m.asked = time.Now()
+	if h := m.follow.Load(); h != nil && h.live() {
+		m.verifyBehind()
+		return nil
+	}
+	j := m.account.newJob()
+	defer j.finish(nil)
+	l, err := m.account.pool.acquire(j.ctx, want{})
+	if err != nil {
+		return err
+	}
+	if m.account.pool.selects(l, m) { // STATUS is not for the selected mailbox
+		l.release()
+		m.verifyBehind()
+		return nil
+	}
+	data, err := l.client.Status(m.account.ctx, m.WireName(), "MESSAGES", "UIDNEXT", "UIDVALIDITY", "UNSEEN")
+	l.release()
+	switch {
+	case lostConnection(err) || errors.Is(err, context.Canceled):
+		return err
+	case err != nil || !sameStatus(m.snap.Load(), m.current.Load(), data):
+		m.verifyBehind()
+	}
+	return nil
+}
+
+// verifyBehind has the server asked, without anybody waiting for it.
+func (m *Mailbox) verifyBehind() {
+	m.looks.mu.Lock()
+	defer m.looks.mu.Unlock()
+	if m.looks.job == nil {
+		m.startLooking(true)
+	}
+}
+
+// selects reports whether a leased connection has a mailbox selected.
+func (p *pool) selects(l *lease, m *Mailbox) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return l.conn.has(m)
+}
+
+// sameStatus reports whether STATUS says nothing that the snapshot does not.
+func sameStatus(s *Snapshot, e *epoch, d imapconn.StatusData) bool {
+	if s == nil || e == nil || e.validity != s.validity {
+		return false
+	}
+	return (!d.HasMessages || int(d.Messages) == s.Len()) &&
+		(!d.HasUIDNext || d.UIDNext <= s.uidNext) &&
+		(!d.HasUIDValidity || d.UIDValidity == e.wire) &&
+		(!d.HasUnseen || int(d.Unseen) == s.unseen())
+}
+
+// unseen counts the messages without \Seen.
+func (s *Snapshot) unseen() int {
+	seen := make([]bool, len(s.flags))
+	for i, set := range s.flags {
+		seen[i] = slices.Contains(set, `\Seen`)
+	}
+	n := 0
+	for _, c := range s.chunks {
+		for i := range c {
+			if !seen[c[i].flags] {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// tend closes connections that nobody uses and keeps the others alive.
+func (a *Account) tend() {
+	ctx, cancel := context.WithTimeout(a.ctx, a.cfg.Timeout)
+	defer cancel()
+	closing, keeping := a.pool.unusedLong()
+	for _, c := range closing {
+		c.client.Logout(ctx)
+	}
+	for _, l := range keeping {
+		l.client.Noop(ctx)
+		l.release()
+	}
+}
+
+// unusedLong takes connections to be closed out of the pool, and leases those
+// to be kept alive.
+func (p *pool) unusedLong() (closing []*conn, keeping []*lease) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	left := len(p.conns)
+	for _, c := range slices.Clone(p.conns) {
+		switch unused := time.Since(c.used); {
+		case c.users > 0 || !c.alive():
+		case unused > unusedClose && left > 2:
+			left--
+			p.drop(c)
+			closing = append(closing, c)
+		case unused > unusedNoop:
+			c.users++
+			keeping = append(keeping, &lease{pool: p, conn: c, client: c.client})
+		}
+	}
+	return closing, keeping
+}

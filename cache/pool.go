@@ -1,0 +1,317 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+// pool shares few connections among many. A connection has one mailbox selected
+// and any number of users of that mailbox, whose commands are pipelined; the
+// selection changes only when there is no user. Who waits is served in order: a
+// connection that somebody waits for is not joined by others.
+type pool struct {
+	a *Account
+
+	mu      sync.Mutex // held briefly, never across the network; before hearing.mu, job.mu and Account.mu
+	conns   []*conn
+	queue   []*waiter
+	closed  bool
+	limit   int       // how many connections there may be, as the server sees it
+	limited time.Time // since when that is less than the user allows
+
+	// See dial.go.
+	dialing   int
+	dialStart time.Time // of the newest dial
+	notBefore time.Time // when the next may be tried
+	failing   time.Time // since when all have failed; zero: the last one did not
+	backoff   *backoff.ExponentialBackOff
+	timer     *time.Timer // looks again; nil: none is set
+	timerAt   time.Time
+	saidLimit bool
+}
+
+// want is what somebody needs a connection for.
+type want struct {
+	box   *Mailbox // to be selected; nil: any connection will do
+	fresh bool     // selected anew, nobody else using it meanwhile
+	spare bool     // only one that nobody needs: not one that idles, nor one that an index follows
+}
+
+var errNoSpare = errors.New("no connection is spare")
+
+// waiter is who waits for a connection.
+type waiter struct {
+	want
+	ready chan struct{} // closed when what follows is set
+	conn  *conn         // one of its users is the waiter
+	sel   *selection    // of the mailbox; nil where none was asked for
+	enter bool          // the waiter is to send the EXAMINE; else somebody else does, or has
+	err   error
+}
+
+func newPool(a *Account) *pool {
+	return &pool{a: a, limit: a.cfg.Connections, backoff: newBackoff()}
+}
+
+// acquire waits for a connection until ctx ends. It dials, and selects the
+// mailbox, if need be. An error of the end of a connection is worth trying again.
+func (p *pool) acquire(ctx context.Context, w want) (*lease, error) {
+	wt := &waiter{want: w, ready: make(chan struct{})}
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil, errClosed
+	}
+	p.queue = append(p.queue, wt)
+	p.dispatch()
+	p.mu.Unlock()
+	select {
+	case <-wt.ready:
+	case <-ctx.Done():
+		if p.withdraw(wt) {
+			return nil, context.Cause(ctx)
+		}
+	}
+	if wt.err != nil {
+		return nil, wt.err
+	}
+	if wt.enter {
+		p.enter(wt.conn, wt.sel)
+	}
+	return p.entered(ctx, wt)
+}
+
+// entered waits until the mailbox is selected.
+func (p *pool) entered(ctx context.Context, wt *waiter) (*lease, error) {
+	l := &lease{pool: p, conn: wt.conn, client: wt.conn.client}
+	sel := wt.sel
+	if sel == nil {
+		return l, nil
+	}
+	select {
+	case <-sel.entered:
+	case <-ctx.Done():
+		l.release()
+		return nil, context.Cause(ctx)
+	}
+	if sel.err != nil {
+		l.release()
+		return nil, sel.err
+	}
+	l.hear, l.epoch = sel.hear, sel.epoch
+	return l, nil
+}
+
+// enter selects a mailbox on a connection whose only user is the caller.
+func (p *pool) enter(c *conn, sel *selection) {
+	epoch, err := sel.box.examine(p.a.ctx, c.client, sel.hear)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	sel.epoch, sel.err = epoch, err
+	if err != nil {
+		sel.hear.end()
+		if c.sel == sel {
+			c.sel = nil
+		}
+	}
+	close(sel.entered)
+}
+
+// withdraw takes a waiter out of the queue; false if it has been served.
+func (p *pool) withdraw(wt *waiter) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := slices.Index(p.queue, wt)
+	if i < 0 {
+		return false
+	}
+	p.queue = slices.Delete(p.queue, i, i+1)
+	p.dispatch()
+	return true
+}
+
+// hold makes the caller one more user of the connection on which hear listens;
+// nil if there is none, or others wait for it.
+func (p *pool) hold(hear *hearing) *lease {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.conns {
+		if c.sel != nil && c.sel.hear == hear && !c.wanted && c.alive() && c.sel.ready() {
+			c.users++
+			return &lease{pool: p, conn: c, client: c.client, hear: hear, epoch: c.sel.epoch}
+		}
+	}
+	return nil
+}
+
+func (p *pool) release(c *conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.users--
+	c.used = time.Now()
+	p.dispatch()
+}
+
+// dispatch serves those who wait, in order, as far as can be done now. p.mu is held.
+func (p *pool) dispatch() {
+	for _, c := range p.conns {
+		c.wanted = false
+	}
+	p.restoreLimit()
+	var rest []*waiter
+	for _, w := range p.queue {
+		if !p.serve(w, len(rest)) {
+			rest = append(rest, w)
+		}
+	}
+	p.queue = rest
+}
+
+// serve gives a waiter a connection, or sees to it that there will be one.
+// before is how many wait longer. p.mu is held.
+func (p *pool) serve(w *waiter, before int) bool {
+	if c := p.shared(w); c != nil {
+		p.give(w, c)
+		return true
+	}
+	if c := p.unused(w); c != nil {
+		p.give(w, c)
+		return true
+	}
+	if w.spare && len(p.conns) > 1 {
+		w.err = errNoSpare
+		close(w.ready)
+		return true
+	}
+	if p.mayDial(before) {
+		return false
+	}
+	if w.spare {
+		w.err = errNoSpare
+		close(w.ready)
+		return true
+	}
+	// One that is used will be left for this waiter: one that only idles at once.
+	if c := p.least(func(c *conn) bool { return !c.wanted }, (*conn).busy); c != nil {
+		c.wanted = true
+		if c.idler != nil {
+			c.idler()
+		}
+	}
+	return false
+}
+
+// shared finds a connection that can be used beside others.
+func (p *pool) shared(w *waiter) *conn {
+	if w.fresh {
+		return nil
+	}
+	return p.least(func(c *conn) bool {
+		switch {
+		case c.wanted, w.spare && c.idler != nil:
+			return false
+		case w.box == nil:
+			return true
+		}
+		return c.has(w.box) && c.sel.joinable()
+	}, func(c *conn) int {
+		// One that idles costs a round trip to stop it.
+		n := c.busy()
+		if c.idler != nil && n == 0 {
+			n = 1
+		}
+		return n
+	})
+}
+
+// unused finds a connection without users, best one that has the mailbox
+// already, or none, or has been left alone longest.
+func (p *pool) unused(w *waiter) *conn {
+	if w.box == nil {
+		return nil
+	}
+	const followed = 3
+	var best *conn
+	rank := func(c *conn) int {
+		switch {
+		case c.has(w.box):
+			return 0
+		case c.sel == nil:
+			return 1
+		case c.sel.box.follow.Load() != c.sel.hear:
+			return 2
+		}
+		return followed
+	}
+	for _, c := range p.conns {
+		if c.users > 0 || c.wanted || !c.alive() || w.spare && rank(c) == followed {
+			continue
+		}
+		if best == nil || rank(c) < rank(best) || rank(c) == rank(best) && c.used.Before(best.used) {
+			best = c
+		}
+	}
+	return best
+}
+
+// least finds the connection with the least load among those that will do.
+func (p *pool) least(ok func(*conn) bool, load func(*conn) int) *conn {
+	var best *conn
+	for _, c := range p.conns {
+		if c.alive() && ok(c) && (best == nil || load(c) < load(best)) {
+			best = c
+		}
+	}
+	return best
+}
+
+// give makes a waiter a user of a connection, and has it select its mailbox
+// where that is not selected. p.mu is held.
+func (p *pool) give(w *waiter, c *conn) {
+	c.users++
+	if w.box != nil && (w.fresh || !c.has(w.box) || !c.sel.joinable()) {
+		if c.sel != nil {
+			c.sel.hear.end()
+		}
+		w.enter = true
+		c.sel = &selection{box: w.box, hear: newHearing(w.box), entered: make(chan struct{})}
+	}
+	if w.box != nil {
+		w.sel = c.sel
+	}
+	w.conn = c
+	close(w.ready)
+}
+
+// fail answers everybody who waits with an error. p.mu is held.
+func (p *pool) fail(err error) {
+	for _, w := range p.queue {
+		w.err = err
+		close(w.ready)
+	}
+	p.queue = nil
+}
+
+// close logs out of all connections and serves nobody any more.
+func (p *pool) close() {
+	p.mu.Lock()
+	p.closed = true
+	p.fail(errClosed)
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	conns := slices.Clone(p.conns)
+	p.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.a.ctx), logoutLimit)
+	defer cancel()
+	var group sync.WaitGroup
+	for _, c := range conns {
+		group.Go(func() { c.client.Logout(ctx) })
+	}
+	group.Wait()
+}

@@ -1,0 +1,137 @@
+package cache
+
+import (
+	"errors"
+	"time"
+
+	"imapfs/imapconn"
+)
+
+// listTries is how often a mailbox is examined and listed anew when the server
+// gives fewer messages than it says there are.
+const listTries = 3
+
+// relist examines the mailbox anew and lists it, whole.
+func (m *Mailbox) relist(j *job) error {
+	var err error
+	for try := range listTries {
+		if try > 0 {
+			j.pause(lagPause)
+		}
+		m.news.Store(false)
+		var l *lease
+		if l, err = m.account.pool.acquire(j.ctx, want{box: m, fresh: true}); err != nil {
+			return m.verdict(j, err)
+		}
+		err = m.list(l)
+		l.release()
+		if !errors.Is(err, errShort) || j.over() {
+			return err
+		}
+	}
+	return err
+}
+
+// verdict looks what a refused EXAMINE means where the server gives no code:
+// the mailbox may be gone, or it may be something else.
+func (m *Mailbox) verdict(j *job, err error) error {
+	var status *imapconn.StatusError
+	if !errors.As(err, &status) || KindOf(err) != IO {
+		return err
+	}
+	if t := m.account.trees.refresh(j.ctx, 0); t != nil {
+		t.await(j.ctx, "list", nil, 0)
+	}
+	if m.gone.Load() {
+		return errGone
+	}
+	return err
+}
+
+// list makes the index from a listing in a fresh session, and has it follow
+// this one.
+func (m *Mailbox) list(l *lease) error {
+	since := time.Now()
+	work := m.startWork(l.epoch)
+	defer m.endWork()
+	l.hear.startListing()
+	next, err := m.listing(l, work)
+	l.hear.endListing()
+	if err == nil {
+		if next, err = m.absorb(l, next); err != nil && !lostConnection(err) {
+			err = errors.Join(errShort, err)
+		}
+	}
+	if err == nil {
+		err = m.publish(next, l.epoch, since)
+	}
+	if err != nil {
+		l.hear.unfollow()
+		return err
+	}
+	if old := m.follow.Swap(l.hear); old != nil && old != l.hear {
+		old.unfollow()
+	}
+	wake(m.account.rewatch)
+	return nil
+}
+
+// listing asks for all messages: of those that are known only the flags. The
+// sizes and dates of these stay what they are (PROTOCOL.md 1 and 3 of the design:
+// a size that arrives later may be that of a message on its way out).
+func (m *Mailbox) listing(l *lease, known *Snapshot) (*Snapshot, error) {
+	if known == nil {
+		next := snapshotOf(l.epoch.validity, 1, nil)
+		if l.hear.messages() > 0 {
+			records, err := m.fetchRecords(l, imapconn.AllUIDs())
+			if err != nil {
+				return nil, err
+			}
+			next = snapshotOf(l.epoch.validity, 1, records)
+		}
+		next.flags = m.index.flags.sets
+		return next, nil
+	}
+	var now []record
+	if l.hear.messages() > 0 {
+		var err error
+		if now, err = m.fetchFlags(l); err != nil {
+			return nil, err
+		}
+	}
+	edits, unknown := compare(known, now)
+	if len(unknown) > 0 {
+		records, err := m.fetchRecords(l, unknown)
+		if err != nil {
+			return nil, err
+		}
+		edits = append(edits, setEdits(records)...)
+	}
+	next, _ := known.apply(edits)
+	return next, nil
+}
+
+// compare says what turns known into a listing of UIDs and flags, but for the
+// messages that are new. It is pure.
+func compare(known *Snapshot, now []record) (edits []edit, unknown imapconn.UIDSet) {
+	c := cursorOf(known)
+	for i := 0; ; {
+		was := c.record()
+		switch {
+		case was == nil && i == len(now):
+			return edits, unknown
+		case was == nil || i < len(now) && now[i].uid < was.uid:
+			unknown.Add(now[i].uid)
+			i++
+		case i == len(now) || was.uid < now[i].uid:
+			edits = append(edits, edit{record: record{uid: was.uid}, remove: true})
+			c.next()
+		default:
+			if was.flags != now[i].flags {
+				edits = append(edits, edit{record: record{uid: was.uid, flags: now[i].flags}, flagOnly: true})
+			}
+			c.next()
+			i++
+		}
+	}
+}

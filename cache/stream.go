@@ -1,0 +1,105 @@
+package cache
+
+// large is a text of more than one block whose size is settled, and how it is
+// being read. It is guarded by texts.mu.
+type large struct {
+	size   int64
+	maxRun int64 // of one run, by the room there is
+
+	pos    int64 // where a forward reader reads next
+	run    int64 // the length of the next run; 0: not reading forward
+	ahead  int64 // up to where has been asked for
+	mark   int64 // where the run grows
+	random int   // reads that were not forward and found nothing
+}
+
+const (
+	// nearby is how far from its place a forward reader may read: the kernel's
+	// requests overtake each other.
+	nearby = 2 * blockLen
+	// randomReads is after how many of them a text is fetched whole, if there is
+	// room: servers scan it from the beginning for each.
+	randomReads = 8
+)
+
+// span is the octets from first up to end.
+type span struct{ first, end int64 }
+
+func newLarge(size, cacheLimit int64) *large {
+	return &large{size: size, maxRun: min(max(floor(cacheLimit/8, blockLen), blockLen), longRun)}
+}
+
+// read notes a read of n octets and says what should be asked for now, whether
+// or not some of it is there. missing: what is read itself is not. room is how
+// much one text may take.
+func (s *large) read(off, n int64, missing bool, room int64) []span {
+	end := min(off+n, s.size)
+	switch {
+	case off == 0 && s.pos == 0:
+		// Opening has brought the beginning, which is often all that is wanted.
+		s.pos = end
+	case s.pos > 0 && off >= s.pos-nearby && off <= s.pos+nearby:
+		s.pos = max(s.pos, end)
+		if s.run == 0 {
+			s.run = min(runLen, s.maxRun)
+			s.ahead = floor(off, s.run)
+			s.mark = s.pos + s.run
+		}
+	default:
+		s.pos, s.run = end, 0
+	}
+	if s.run > 0 {
+		return s.forward(off, end, missing)
+	}
+	if !missing {
+		return nil
+	}
+	if s.random++; s.random > randomReads && s.size <= room {
+		return spans(0, s.size, longRun)
+	}
+	return []span{s.around(off, end)}
+}
+
+// around is the run that a random read asks for: near the end just the tail.
+func (s *large) around(off, end int64) span {
+	if off >= s.size-runLen {
+		return span{floor(off, blockLen), s.size}
+	}
+	run := min(runLen, s.maxRun)
+	first := floor(off, run)
+	return span{first, min(max(first+run, end), s.size)}
+}
+
+// forward keeps two runs under way before a reader, longer ones as it goes on.
+func (s *large) forward(off, end int64, missing bool) []span {
+	if s.pos >= s.mark {
+		s.run = min(2*s.run, s.maxRun)
+		s.mark = s.pos + s.run
+	}
+	var out []span
+	if missing && off < s.ahead && s.ahead > floor(off, runLen) {
+		out = append(out, span{floor(off, blockLen), min(end, s.size)}) // it was let go of
+	}
+	for s.ahead < s.size && s.ahead < s.pos+2*s.run {
+		to := s.ahead + s.run
+		if s.run >= runLen {
+			to = floor(to, runLen)
+		}
+		to = min(to, s.size)
+		out = append(out, span{s.ahead, to})
+		s.ahead = to
+	}
+	return out
+}
+
+// spans cuts first…end into pieces.
+func spans(first, end, length int64) []span {
+	var out []span
+	for ; first < end; first += length {
+		out = append(out, span{first, min(first+length, end)})
+	}
+	return out
+}
+
+// floor is the greatest multiple of unit that is not over n.
+func floor(n, unit int64) int64 { return n / unit * unit }

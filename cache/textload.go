@@ -1,0 +1,253 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"imapfs/imapconn"
+	"imapfs/imapconn/imapwire"
+)
+
+// load brings blocks of one text. There is one for a block at a time, whoever
+// asks; it belongs to none of those who wait.
+type load struct {
+	*job
+	box        *Mailbox
+	key        textKey
+	what       loadKind
+	first, end int32 // the blocks that it answers for
+
+	// Set when the job is done without error.
+	size int64 // of the whole text, the truth
+	got  map[int32][]byte
+}
+
+type loadKind int
+
+const (
+	opening loadKind = iota // block 0 and what settles the size
+	run                     // blocks of a large text whose size is settled
+	header                  // the header alone
+)
+
+func (m *Mailbox) newLoad(v UIDValidity, uid UID, what loadKind, first, end int32) *load {
+	return &load{job: m.account.newJob(), box: m, key: m.key(v, uid), what: what, first: first, end: end}
+}
+
+// load joins the load of a block, or starts those that make gives.
+func (m *Mailbox) load(ctx context.Context, k blockKey, make func() []*load) *load {
+	t := m.account.texts
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l := t.loads[k]
+	if l == nil {
+		for _, made := range make() {
+			t.start(made)
+			l = made
+		}
+	}
+	l.join(ctx, m.account.cfg.Timeout)
+	return l
+}
+
+// start runs a load in a goroutine of its own. t.mu is held.
+func (t *texts) start(l *load) {
+	for i := l.first; i < l.end; i++ {
+		t.loads[blockKey{l.key, i}] = l
+	}
+	if !l.box.account.spawn(func() { t.run(l) }) {
+		t.forget(l)
+		l.finish(errClosed)
+	}
+}
+
+// forget takes a load out of the table. t.mu is held.
+func (t *texts) forget(l *load) {
+	for i := l.first; i < l.end; i++ {
+		delete(t.loads, blockKey{l.key, i})
+	}
+}
+
+func (t *texts) run(l *load) {
+	err := l.fetch()
+	for l.again(err) {
+		err = l.fetch()
+	}
+	t.mu.Lock()
+	t.forget(l)
+	switch {
+	case err != nil && l.what == run:
+		t.large.Remove(l.key) // the next to open it settles its size anew
+	case err == nil && l.box.valid(l.key.validity) == nil:
+		t.keep(l)
+	}
+	t.mu.Unlock()
+	l.finish(err)
+}
+
+// keep puts what a load has brought into the cache, the first block last, as it
+// is the one that is asked for most. t.mu is held.
+func (t *texts) keep(l *load) {
+	if l.size > smallText && l.what == opening {
+		t.large.Add(l.key, newLarge(l.size, t.limit))
+	}
+	for i, data := range l.got {
+		if i != 0 {
+			t.blocks.add(blockKey{l.key, i}, block{data, l.size})
+		}
+	}
+	if data, ok := l.got[0]; ok {
+		t.blocks.add(blockKey{l.key, 0}, block{data, l.size})
+	}
+}
+
+// fetch makes one attempt.
+func (l *load) fetch() error {
+	m := l.box
+	lease, err := m.account.pool.acquire(l.ctx, want{box: m})
+	if err != nil {
+		return err
+	}
+	size, known := m.recorded(l.key.validity, l.key.uid)
+	switch {
+	case lease.epoch.validity != l.key.validity:
+		err = errValidity
+	case !known:
+		err = errExpunged
+	case size > maxText:
+		err = imapconn.ErrTooLarge
+	case l.what == header:
+		err = l.fetchHeader(lease)
+	case l.what == run:
+		err = l.fetchRun(lease, size)
+	case size > smallText:
+		err = l.fetchEnds(lease, size)
+	default:
+		err = l.fetchWhole(lease, size, lieLimit)
+	}
+	if errors.Is(err, imapconn.ErrNotOffered) { // no partial FETCH (RFC 1730)
+		err = l.fetchWhole(lease, size, wholeLimit)
+	}
+	var d *doubt
+	if errors.As(err, &d) {
+		err = l.ask(lease, d)
+	}
+	epoch := lease.epoch
+	lease.release()
+	if d != nil && err == nil {
+		err = l.settle(d, epoch)
+	}
+	return err
+}
+
+// part fetches octets of the text, n of 0 being all of it. What is not there is
+// errExpunged.
+func (l *load) part(c *lease, off, n int64, chunk int, limit int64) (imapconn.Text, error) {
+	var got imapconn.Text
+	found := false
+	p := imapconn.Part{Offset: off, Octets: n, Chunk: chunk, Limit: limit}
+	err := c.client.FetchText(l.box.account.ctx, imapwire.SetOf(l.key.uid), p, func(t imapconn.Text) {
+		if t.UID == l.key.uid {
+			got, found = t, true
+		}
+	})
+	switch {
+	case err != nil:
+		return got, err
+	case !found, got.Nil:
+		// NIL is gone, never empty; so is OK without a text. That the message is no
+		// longer listed is for the index to find out.
+		l.box.stir(true)
+		return got, errExpunged
+	}
+	return got, nil
+}
+
+// fetchWhole fetches a text that is said to be small.
+func (l *load) fetchWhole(c *lease, size, limit int64) error {
+	t, err := l.part(c, 0, 0, smallText, limit)
+	switch {
+	case err != nil:
+		return err
+	case t.Err != nil && limit == wholeLimit:
+		return t.Err
+	case t.Err != nil:
+		return &doubt{recorded: size, said: -1}
+	case t.Octets != size:
+		return &doubt{recorded: size, said: t.Octets, whole: true}
+	}
+	l.take(t.Chunks, size)
+	return nil
+}
+
+// take makes blocks of a whole text.
+func (l *load) take(chunks [][]byte, size int64) {
+	n := blockLen
+	if size <= smallText {
+		n = smallText
+	}
+	l.size, l.got = size, make(map[int32][]byte)
+	if size == 0 {
+		l.got[0] = []byte{}
+	}
+	for i, b := range cut(chunks, n) {
+		l.got[int32(i)] = b
+	}
+}
+
+// fetchEnds fetches the first block of a large text and its end, with some
+// octets beyond: where these do not come, and nothing else is missing, the size
+// is right. Both are in one flight.
+func (l *load) fetchEnds(c *lease, size int64) error {
+	tail := floor(size-tailMin, blockLen)
+	asked := size - tail + beyond
+	var head, end imapconn.Text
+	var headErr, endErr error
+	var both sync.WaitGroup
+	both.Go(func() { head, headErr = l.part(c, 0, blockLen, blockLen, partLimit) })
+	both.Go(func() { end, endErr = l.part(c, tail, asked, blockLen, partLimit) })
+	both.Wait()
+	if headErr != nil || endErr != nil {
+		return errors.Join(headErr, endErr)
+	}
+	if head.Err != nil || end.Err != nil {
+		return errors.Join(head.Err, end.Err)
+	}
+	if head.Octets != blockLen || tail+end.Octets != size {
+		d := &doubt{recorded: size, said: -1}
+		switch {
+		case end.Octets > 0 && end.Octets < asked:
+			d.said = tail + end.Octets
+		case end.Octets == 0 && head.Octets < blockLen:
+			d.said = head.Octets
+		}
+		return d
+	}
+	l.take(head.Chunks, size)
+	first, _ := blockAt(size, tail)
+	for i, b := range cut(end.Chunks, blockLen) {
+		l.got[first+int32(i)] = b
+	}
+	return nil
+}
+
+// fetchRun fetches blocks of a text whose size is settled.
+func (l *load) fetchRun(c *lease, size int64) error {
+	off := int64(l.first) * blockLen
+	n := min(int64(l.end)*blockLen, size) - off
+	t, err := l.part(c, off, n, blockLen, partLimit)
+	switch {
+	case err != nil:
+		return err
+	case t.Err != nil:
+		return t.Err
+	case t.Octets != n:
+		return &doubt{recorded: size, run: true}
+	}
+	l.size, l.got = size, make(map[int32][]byte)
+	for i, b := range cut(t.Chunks, blockLen) {
+		l.got[l.first+int32(i)] = b
+	}
+	return nil
+}
