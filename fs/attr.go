@@ -1,0 +1,85 @@
+package fs
+
+import (
+	"math"
+	"os"
+	"time"
+
+	"bazil.org/fuse"
+
+	"imapfs/cache"
+)
+
+// forever is how long the kernel may keep names and attributes: until it is
+// told otherwise (invalidate.go).
+const forever = 365 * 24 * time.Hour
+
+const (
+	statBlock     = 512  // st_blocks counts these, whatever st_blksize says
+	preferredRead = 4096 // st_blksize
+)
+
+// messageAttr is what stat says of a message. Flags have no part in it: rsync,
+// restic and borg decide by these fields.
+func (s *Server) messageAttr(b *binding, m cache.Message) fuse.Attr {
+	date := time.Unix(min(max(m.Date, 0), math.MaxUint32), 0) // 1970 … 2106
+	size := uint64(max(m.Size, 0))
+	return fuse.Attr{
+		Valid:     forever,
+		Inode:     messageInode(b.seed, m.UID),
+		Size:      size,
+		Blocks:    (size + statBlock - 1) / statBlock,
+		Atime:     date,
+		Mtime:     date,
+		Ctime:     date,
+		Mode:      s.fileMode,
+		Nlink:     1,
+		Uid:       s.options.UID,
+		Gid:       s.options.GID,
+		BlockSize: preferredRead,
+	}
+}
+
+// directoryAttr is what stat says of a mailbox. Its mtime is when its names
+// last changed, be they messages or mailboxes. A link count of 1 tells find
+// that it cannot be used to count subdirectories.
+func (s *Server) directoryAttr(d *directory) fuse.Attr {
+	changed := s.account.Tree().Changed(d.box)
+	if snap := d.box.Snapshot(); snap != nil && snap.Changed().After(changed) {
+		changed = snap.Changed()
+	}
+	if changed.Before(time.Unix(0, 0)) { // also the zero time
+		changed = time.Unix(0, 0)
+	}
+	return fuse.Attr{
+		Valid:     forever,
+		Inode:     d.inode,
+		Atime:     changed,
+		Mtime:     changed,
+		Ctime:     changed,
+		Mode:      os.ModeDir | s.dirMode,
+		Nlink:     1,
+		Uid:       s.options.UID,
+		Gid:       s.options.GID,
+		BlockSize: preferredRead,
+	}
+}
+
+// getattr answers from memory: what is no longer known is stale.
+func (s *Server) getattr(id fuse.NodeID) (fuse.Attr, error) {
+	sl, uid, err := s.node(id)
+	if err != nil {
+		return fuse.Attr{}, err
+	}
+	if uid == 0 {
+		if _, _, err := s.snapshot(sl); err != nil {
+			return fuse.Attr{}, err
+		}
+		return s.directoryAttr(sl.dir), nil
+	}
+	_, b, m, err := s.message(id)
+	if err != nil {
+		return fuse.Attr{}, err
+	}
+	return s.messageAttr(b, m), nil
+}

@@ -1,0 +1,237 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+
+	"bazil.org/fuse"
+
+	"imapfs/cache"
+)
+
+// dispatch answers one request in the goroutine that read it, or hands it to
+// one of its own if it must wait for the server. Every request is answered: one
+// way or the other, and once.
+func (s *Server) dispatch(req fuse.Request) {
+	switch r := req.(type) {
+	case *fuse.LookupRequest:
+		s.serveLookup(r)
+	case *fuse.GetattrRequest:
+		attr, err := s.getattr(r.Node)
+		if err != nil {
+			s.fail(r, err)
+			return
+		}
+		r.Respond(&fuse.GetattrResponse{Attr: attr})
+	case *fuse.ReadRequest:
+		if r.Dir {
+			s.serveReaddir(r)
+		} else {
+			s.serveRead(r)
+		}
+	case *fuse.OpenRequest:
+		if r.Dir {
+			s.serveOpendir(r)
+		} else {
+			s.serveOpen(r)
+		}
+	case *fuse.ReleaseRequest:
+		if !r.Dir {
+			s.countOpen(r.Node, -1)
+		}
+		r.Respond()
+	case *fuse.FlushRequest:
+		r.Respond() // kernels before 5.16 ask despite noFlush
+	case *fuse.FsyncRequest:
+		r.Respond() // there is nothing to write
+	case *fuse.GetxattrRequest:
+		s.serveGetxattr(r)
+	case *fuse.ListxattrRequest:
+		s.serveListxattr(r)
+	case *fuse.SetxattrRequest:
+		r.RespondError(setxattr(r.Name))
+	case *fuse.StatfsRequest:
+		resp := s.statfs()
+		r.Respond(&resp)
+	case *fuse.AccessRequest:
+		r.Respond() // the kernel decides by mode (default_permissions)
+	case *fuse.ForgetRequest:
+		r.Respond()
+	case *fuse.BatchForgetRequest:
+		r.Respond()
+	case *fuse.InterruptRequest:
+		s.serveInterrupt(r)
+	case *fuse.PollRequest:
+		r.Respond(&fuse.PollResponse{REvents: r.Events & fuse.DefaultPollMask})
+	case *fuse.DestroyRequest:
+		r.Respond()
+	case *fuse.NotifyReply:
+		// An answer to a question that we never ask.
+		(&fuse.NotifyRetrieval{}).Finish(r)
+	default:
+		req.RespondError(refusal(req))
+	}
+}
+
+// refusal is the errno of what this mount does not do. ENOSYS means for the
+// kernel "never ask again": only for what bazil cannot parse, where the kernel
+// has another way.
+func refusal(req fuse.Request) syscall.Errno {
+	switch req.(type) {
+	case *fuse.SetattrRequest, *fuse.WriteRequest, *fuse.CreateRequest, *fuse.MkdirRequest,
+		*fuse.MknodRequest, *fuse.SymlinkRequest, *fuse.LinkRequest, *fuse.RenameRequest,
+		*fuse.RemoveRequest, *fuse.RemovexattrRequest:
+		return syscall.EROFS
+	case *fuse.ReadlinkRequest:
+		return syscall.EINVAL
+	case *fuse.UnrecognizedRequest:
+		return syscall.ENOSYS
+	}
+	return syscall.EOPNOTSUPP // fallocate, locks that were not negotiated
+}
+
+// fail answers an error that needed no waiting.
+func (s *Server) fail(req fuse.Request, err error) {
+	s.causes.report(opName(req), err)
+	req.RespondError(errnoOf(err))
+}
+
+func (s *Server) serveLookup(r *fuse.LookupRequest) {
+	resp, err := s.lookup(r.Node, r.Name)
+	switch err {
+	case nil:
+		r.Respond(&resp)
+	case errWait:
+		s.waitLookup(r)
+	default:
+		s.fail(r, err)
+	}
+}
+
+// waitLookup waits for the first load. Meanwhile the kernel holds the
+// directory, so its news is held back.
+func (s *Server) waitLookup(r *fuse.LookupRequest) {
+	w := s.newWaiting(r.Node)
+	d := w.slot.dir
+	d.hold()
+	w.then = func() { s.release(d) }
+	s.wait(r, w, func(ctx context.Context) (func(), error) {
+		if err := s.load(ctx, r.Node); err != nil {
+			return nil, err
+		}
+		resp, err := s.lookup(r.Node, r.Name)
+		return func() { r.Respond(&resp) }, loaded(err)
+	})
+}
+
+func (s *Server) serveReaddir(r *fuse.ReadRequest) {
+	buf := readBuffers.Get().(*[maxRead]byte)
+	defer readBuffers.Put(buf)
+	l, err := s.readdir(r.Node, r.Offset, min(r.Size, maxRead), buf[:])
+	switch err {
+	case nil:
+		r.Respond(&fuse.ReadResponse{Data: l.data})
+		s.relisted(l)
+	case errWait:
+		s.wait(r, s.newWaiting(r.Node), func(ctx context.Context) (func(), error) {
+			if err := s.load(ctx, r.Node); err != nil {
+				return nil, err
+			}
+			l, err := s.readdir(r.Node, r.Offset, r.Size, nil)
+			return func() {
+				r.Respond(&fuse.ReadResponse{Data: l.data})
+				s.relisted(l)
+			}, loaded(err)
+		})
+	default:
+		s.fail(r, err)
+	}
+}
+
+func (s *Server) serveOpendir(r *fuse.OpenRequest) {
+	if _, _, err := s.node(r.Node); err != nil {
+		s.fail(r, err)
+		return
+	}
+	s.wait(r, s.newWaiting(r.Node), func(ctx context.Context) (func(), error) {
+		resp, err := s.opendir(ctx, r.Node)
+		return func() { r.Respond(&resp) }, err
+	})
+}
+
+func (s *Server) serveOpen(r *fuse.OpenRequest) {
+	resp, err := s.open(r.Node, r.Flags)
+	switch err {
+	case nil:
+		s.countOpen(r.Node, 1)
+		r.Respond(&resp)
+	case errWait:
+		s.wait(r, s.newWaiting(r.Node), func(ctx context.Context) (func(), error) {
+			resp, err := s.openWait(ctx, r.Node, r.Flags)
+			return func() {
+				s.countOpen(r.Node, 1) // only now: who was interrupted sends no RELEASE
+				r.Respond(&resp)
+			}, err
+		})
+	default:
+		s.fail(r, err)
+	}
+}
+
+func (s *Server) serveRead(r *fuse.ReadRequest) {
+	buf := readBuffers.Get().(*[maxRead]byte)
+	n, err := s.read(r.Node, buf[:min(r.Size, maxRead)], r.Offset)
+	switch err {
+	case nil:
+		r.Respond(&fuse.ReadResponse{Data: buf[:n]})
+	case errWait:
+		w := s.newWaiting(r.Node)
+		w.off = r.Offset
+		w.failed = func(errno syscall.Errno) { w.slot.rememberFailure(w.uid, errno) }
+		s.wait(r, w, func(ctx context.Context) (func(), error) {
+			p := make([]byte, min(r.Size, maxRead))
+			n, err := s.readWait(ctx, r.Node, p, r.Offset)
+			return func() { r.Respond(&fuse.ReadResponse{Data: p[:n]}) }, err
+		})
+	default:
+		s.fail(r, err)
+	}
+	readBuffers.Put(buf)
+}
+
+// serveInterrupt ends the request that is to be interrupted. One that is not
+// known is answered already, or with a second reading goroutine not yet
+// registered: then the kernel is to ask again.
+func (s *Server) serveInterrupt(r *fuse.InterruptRequest) {
+	if !s.waits.interrupt(r.IntrID) && s.readers.Load() > 1 {
+		r.RespondError(syscall.EAGAIN)
+		return
+	}
+	r.Respond()
+}
+
+// newWaiting describes a request about a node that is known.
+func (s *Server) newWaiting(id fuse.NodeID) *waiting {
+	sl, uid, err := s.node(id)
+	if err != nil {
+		sl = s.root.slot.Load()
+	}
+	return &waiting{slot: sl, uid: uid, off: -1}
+}
+
+// loaded is for what is asked again after a load: it need not wait twice.
+func loaded(err error) error {
+	if err == errWait {
+		return &cache.Error{Op: "load", Kind: cache.IO, Err: errors.New("loaded and yet not there")}
+	}
+	return err
+}
+
+// opName is a request's name for the log: LookupRequest is "lookup".
+func opName(req fuse.Request) string {
+	_, name, _ := strings.Cut(fmt.Sprintf("%T", req), ".")
+	return strings.ToLower(strings.TrimSuffix(name, "Request"))
+}

@@ -1,0 +1,100 @@
+// Package fs shows an account to the kernel as a file system.
+//
+// A [Server] is one mount. Its nouns are the directory (a mailbox that the
+// kernel has heard of), the slot (one life of a mailbox under one UIDVALIDITY), the
+// node (slot<<32 | UID; no table), the waiting (a request that the server must
+// answer) and the queue (what the kernel is still to be told about a directory).
+// It knows no IMAP: package cache says what there is, and this package how it
+// looks. What follows is the contract with the user.
+//
+// # Names
+//
+// A message is a file named by its UID in decimal, with the suffix if one was
+// asked for, and by no other spelling: no sign, no leading zero, and never without
+// the suffix. A mailbox is a directory; each level of its path is one component:
+//
+//   - "/", control characters and octets that are no UTF-8 are shown as % and two
+//     capital hex digits, each octet by itself; so is a % that two hex digits or
+//     a ~ follow, and a leading dot.
+//   - A mailbox inside another whose name could be a message's is listed with its
+//     first digit so written: 2023 is %32023. A lookup of 2023 finds it too, while
+//     no message has that UID. At the root this is not done: no message is there.
+//   - INBOX is INBOX, in capitals only.
+//   - A name of more than 255 octets, one that is empty, and two that would be
+//     the same, are cut and marked with %~ and a hash. The attribute
+//     user.imap.mailbox has the server's own name for each.
+//
+// So names are reversible, no mailbox hides another or a message, and no name
+// leads out of the mount.
+//
+// # Listings
+//
+// A listing is complete or it is an error. opendir is where a mailbox is loaded
+// and refreshed, and where it fails if that cannot be done; after it, everything
+// comes from memory. A listing in progress stays correct while messages come and
+// go: each that is there throughout is listed once. telldir and seekdir are exact.
+//
+// # Attributes
+//
+// Messages have mode 0666 and mailboxes 0777, less the umask: 0600 and 0700
+// with the command's default of 077. There is one owner. size is the length of the text: what the
+// server says until the text, or its first block, has been fetched, and the truth
+// from the first open on. blocks are of 512 octets. mtime, ctime and atime are the
+// INTERNALDATE, brought into 1970 to 2106. The link count is 1. The inode number is
+// a hash of path, UIDVALIDITY and UID: the same at the next mount. Flags touch none
+// of these.
+//
+// A mailbox has size 0, link count 1, and as its mtime the moment when its set of
+// names last changed; it never goes back. Before a mailbox is first entered only
+// its place in the tree is known, and its mtime says when that last changed.
+//
+// Extended attributes of a message: user.imap.flags (sorted, separated by one
+// space, without \Recent; there even when empty), which is the only one listed; and by
+// name user.imap.uid, .uidvalidity, .internaldate (RFC 3339, UTC), and the header
+// fields .subject, .from, .to, .date and .message-id, unfolded and decoded, where
+// the message has them. Of a mailbox: user.imap.mailbox, .special-use, .uidnext and
+// .uidvalidity; none is listed. What is not there is ENODATA.
+//
+// statfs shows the quota, where the server has one, in blocks of 1024 octets.
+//
+// # Freshness
+//
+// The kernel keeps names, misses, attributes, listings and texts until it is
+// told otherwise, and it is told as soon as package cache has learnt of a change.
+// Reading again what was read costs no request but the open.
+//
+// # Errors
+//
+// The mount is read-only: whatever would change it is EROFS. Each failure has
+// the errno of its kind (errno.go); each cause is logged once a minute at most.
+//
+//	ENOENT     no such mailbox or message
+//	ESTALE     the message was expunged and its text is not cached, or the mailbox
+//	           has a new UIDVALIDITY or is gone: the name must be looked up again
+//	EACCES     the server refuses access
+//	ETIMEDOUT  no answer within [Options].Timeout; felt once
+//	EINTR      a signal came; at once
+//	EIO        the connection is lost, or the server's answer cannot be used
+//	EAGAIN     more than 256 requests wait for the server, and none was
+//	           answered for a second
+//
+// # Limits
+//
+// One read is of at most 128 KiB. nosuid and nodev are set by fusermount3;
+// noexec is not, as bazil.org/fuse has no way to ask for it, but no file has an x bit.
+//
+// # How requests are answered
+//
+// One goroutine reads requests from the connection and answers from memory
+// whatever memory can answer, taking no lock that is ever held across the network.
+// Only what must wait for the server gets a goroutine of its own (wait.go); it is
+// registered first, so that no INTERRUPT is lost. LOOKUP and READDIR, during which
+// the kernel holds the directory, never wait once a mailbox is loaded.
+//
+// What the kernel is told (invalidate.go) it is told behind the change, by one
+// goroutine for each directory with news, which holds no lock and owes no reply:
+// the kernel waits in these calls for requests that are under way.
+//
+// Locks, none of which is held while the kernel is called: directory.naming, then
+// Server.mu or queue.mu, then notifiers.mu; slot.mu and waits.mu alone.
+package fs

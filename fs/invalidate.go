@@ -1,0 +1,290 @@
+package fs
+
+import (
+	"errors"
+	"sync"
+
+	"bazil.org/fuse"
+
+	"imapfs/cache"
+)
+
+// A kernel is told what it must no longer believe. *fuse.Conn is the real one.
+//
+// InvalidateEntry and NotifyDelete wait for every request inside the directory;
+// InvalidateNode with an offset of 0 or more waits for the READs of the node. So
+// these three are only called from a directory's own goroutine, with no lock
+// held and no reply owed. InvalidateNode(id, -1, 0) drops attributes alone and
+// waits for nothing.
+type kernel interface {
+	InvalidateNode(id fuse.NodeID, off, size int64) error
+	InvalidateEntry(parent fuse.NodeID, name string) error
+	NotifyDelete(parent, child fuse.NodeID, name string) error
+}
+
+// A queue is what the kernel is still to be told about one directory, in
+// order. It has a goroutine while it has work, so that a directory that is slow
+// to let go stops nothing but its own news.
+type queue struct {
+	mu      sync.Mutex
+	jobs    []func(k kernel)
+	running bool
+	// held counts the LOOKUPs that wait for the first load: they hold the
+	// directory, so nothing is sent before they are answered.
+	held int
+}
+
+// enqueue gives a directory's goroutine one thing more to say.
+func (s *Server) enqueue(d *directory, job func(k kernel)) {
+	d.queue.mu.Lock()
+	defer d.queue.mu.Unlock()
+	d.queue.jobs = append(d.queue.jobs, job)
+	s.startQueue(d)
+}
+
+// hold keeps a directory's news back until release.
+func (d *directory) hold() {
+	d.queue.mu.Lock()
+	defer d.queue.mu.Unlock()
+	d.queue.held++
+}
+
+func (s *Server) release(d *directory) {
+	d.queue.mu.Lock()
+	defer d.queue.mu.Unlock()
+	d.queue.held--
+	s.startQueue(d)
+}
+
+// startQueue starts the goroutine where there is work for it. d.queue.mu is held.
+func (s *Server) startQueue(d *directory) {
+	if d.queue.running || d.queue.held > 0 || len(d.queue.jobs) == 0 || !s.notifiers.add() {
+		return
+	}
+	d.queue.running = true
+	go func() { // joined by notifiers.close
+		defer s.notifiers.done()
+		for {
+			d.queue.mu.Lock()
+			jobs := d.queue.jobs
+			d.queue.jobs = nil
+			if len(jobs) == 0 || d.queue.held > 0 {
+				d.queue.jobs = jobs
+				d.queue.running = false
+				d.queue.mu.Unlock()
+				return
+			}
+			d.queue.mu.Unlock()
+			for _, job := range jobs {
+				job(s.kernel)
+			}
+		}
+	}()
+}
+
+// mailboxChanged is told by package cache when it has published a snapshot.
+func (s *Server) mailboxChanged(box mailbox) {
+	if d := s.known(box); d != nil {
+		s.snapshot(s.current(d))
+	}
+}
+
+// see takes note that the kernel is answered from snap, and has it told what
+// that changes. Each snapshot from which an answer was made is a step of its own,
+// whether or not its publication was told: a message that came and went between two
+// of package cache's tellings may have been looked up.
+func (s *Server) see(sl *slot, snap *cache.Snapshot) {
+	sl.mu.Lock()
+	old, new := sl.seen.Load(), snap
+	switch {
+	case old == new:
+		sl.mu.Unlock()
+		return
+	case old != nil && new.Gen() < old.Gen():
+		// A handler that was slow. The kernel will hear what has changed since: it
+		// is answered first, as the news waits for whoever is inside the directory.
+		old, new = new, old
+	default:
+		sl.seen.Store(new)
+	}
+	resized := cache.Resized(old, new)
+	for _, uid := range resized {
+		if sl.resized == nil {
+			sl.resized = make(map[cache.UID]struct{})
+		}
+		sl.resized[uid] = struct{}{}
+	}
+	sl.mu.Unlock()
+
+	if old == nil {
+		s.enqueue(sl.dir, func(k kernel) { s.firstNews(k, sl, new) })
+		return
+	}
+	s.notifyMessages(sl, old, new)
+	if len(resized) > 0 {
+		s.enqueue(sl.dir, func(k kernel) {
+			for _, uid := range resized {
+				k.InvalidateNode(sl.node(uid), -1, 0)
+				sl.settle(uid)
+			}
+		})
+	}
+}
+
+// firstNews tells that a mailbox has been loaded: its mtime is known. Nothing else
+// was told before, unless the mailbox was then a mere place in the tree.
+func (s *Server) firstNews(k kernel, sl *slot, new *cache.Snapshot) {
+	if !sl.dir.bare.Swap(false) {
+		k.InvalidateNode(sl.node(0), -1, 0)
+		return
+	}
+	for i := range new.Len() {
+		k.InvalidateEntry(sl.node(0), s.naming.messageName(new.At(i).UID))
+	}
+	k.InvalidateNode(sl.node(0), 0, -1)
+}
+
+// notifyMessages tells what the names of messages have become. Flags are no
+// names: where only they changed, nothing is said.
+func (s *Server) notifyMessages(sl *slot, old, new *cache.Snapshot) {
+	s.enqueue(sl.dir, func(k kernel) {
+		added, removed := cache.Diff(old, new)
+		if len(added)+len(removed) == 0 {
+			return
+		}
+		for _, uid := range removed {
+			name := s.naming.messageName(uid)
+			if err := k.NotifyDelete(sl.node(0), sl.node(uid), name); err != nil && !errors.Is(err, fuse.ErrNotCached) {
+				k.InvalidateEntry(sl.node(0), name)
+			}
+		}
+		for _, uid := range added {
+			k.InvalidateEntry(sl.node(0), s.naming.messageName(uid))
+		}
+		// Last: each of the calls above has waited for the listings under way, so
+		// none made from the old snapshot can be stored behind this.
+		k.InvalidateNode(sl.node(0), 0, -1)
+	})
+}
+
+// treeChanged is told by package cache when it has published a tree.
+func (s *Server) treeChanged() {
+	s.mu.Lock()
+	dirs := make([]*directory, 0, len(s.dirs))
+	for _, d := range s.dirs {
+		dirs = append(dirs, d)
+	}
+	s.mu.Unlock()
+	t := s.account.Tree()
+	for _, d := range dirs {
+		switch {
+		case !d.top && t.Parent(d.box) == nil:
+			s.removed(d)
+		case d.names.Load() != nil: // else nothing was answered from them
+			s.children(d)
+		}
+	}
+}
+
+// removed ends all that the kernel has of a mailbox that is no more. Its name
+// is taken back by its parent's goroutine.
+func (s *Server) removed(d *directory) {
+	if d.gone.Swap(true) {
+		return
+	}
+	sl := d.slot.Load()
+	s.waits.endSlot(sl, errStale)
+	s.dropNodes(d, sl)
+	s.mu.Lock()
+	delete(s.dirs, d.box)
+	s.mu.Unlock()
+}
+
+// notifyChildren tells what the names of mailboxes have become in one directory.
+func (s *Server) notifyChildren(d *directory, was, is *children) {
+	sl := d.slot.Load()
+	s.enqueue(d, func(k kernel) {
+		changed := false
+		for name, dir := range was.index {
+			if is.index[name] != dir {
+				s.forgetName(k, d, sl, name)
+				changed = true
+			}
+		}
+		for name := range is.index {
+			if was.index[name] == nil {
+				s.forgetName(k, d, sl, name)
+				changed = true
+			}
+		}
+		if changed {
+			k.InvalidateNode(sl.node(0), 0, -1)
+		}
+	})
+}
+
+// forgetName takes a mailbox's name back, and the number that means it too.
+func (s *Server) forgetName(k kernel, d *directory, sl *slot, name string) {
+	k.InvalidateEntry(sl.node(0), name)
+	if plain, ok := s.naming.unalias(name, d.top); ok {
+		k.InvalidateEntry(sl.node(0), plain)
+	}
+}
+
+// dropSlot tells that a mailbox has another node now, its UIDVALIDITY being
+// another: the parent forgets the name, open files their pages.
+func (s *Server) dropSlot(d *directory, old *slot) {
+	s.dropNodes(d, old)
+	parent := s.account.Tree().Parent(d.box)
+	if parent == nil {
+		return
+	}
+	p := s.known(parent)
+	if p == nil {
+		return
+	}
+	s.enqueue(p, func(k kernel) {
+		for _, c := range s.children(p).list {
+			if c.dir == d {
+				s.forgetName(k, p, p.slot.Load(), c.name)
+			}
+		}
+	})
+}
+
+// dropNodes drops the pages of a slot's open messages, whose READs have been
+// failed before.
+func (s *Server) dropNodes(d *directory, sl *slot) {
+	nodes := sl.openNodes()
+	s.enqueue(d, func(k kernel) {
+		for _, id := range nodes {
+			k.InvalidateNode(id, 0, -1)
+		}
+		k.InvalidateNode(sl.node(0), 0, -1)
+	})
+}
+
+// notifiers counts the goroutines of queues; after close there are none.
+type notifiers struct {
+	mu     sync.Mutex
+	wg     sync.WaitGroup
+	closed bool
+}
+
+func (n *notifiers) add() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.closed {
+		n.wg.Add(1)
+	}
+	return !n.closed
+}
+
+func (n *notifiers) done() { n.wg.Done() }
+
+func (n *notifiers) close() {
+	n.mu.Lock()
+	n.closed = true
+	n.mu.Unlock()
+	n.wg.Wait()
+}

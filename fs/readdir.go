@@ -1,0 +1,87 @@
+package fs
+
+import (
+	"math"
+	"slices"
+	"sort"
+	"syscall"
+
+	"bazil.org/fuse"
+
+	"imapfs/cache"
+)
+
+// A listing is one answer to READDIR, and what it was made from.
+type listing struct {
+	slot  *slot
+	snap  *cache.Snapshot
+	names *children
+	data  []byte
+}
+
+// readdir lists what comes behind the offset, from memory, into buf[:0] and at
+// most size octets. It keeps nothing between calls: the offset says which UID or
+// mailbox was the last. errWait: not loaded yet.
+func (s *Server) readdir(id fuse.NodeID, offset int64, size int, buf []byte) (listing, error) {
+	sl, uid, err := s.node(id)
+	switch {
+	case err != nil:
+		return listing{}, err
+	case uid != 0:
+		return listing{}, syscall.ENOTDIR
+	case offset < 0:
+		return listing{}, syscall.EINVAL
+	}
+	d := sl.dir
+	snap, b, err := s.snapshot(sl)
+	if err != nil {
+		return listing{}, err
+	}
+	if snap == nil && d.box.Selectable() {
+		return listing{}, errWait
+	}
+	l := listing{slot: sl, snap: snap, names: s.children(d), data: buf[:0]}
+	off := uint64(offset)
+	if off == 0 {
+		d.listed.Store(&listedFrom{snap, l.names.gen})
+	}
+	ok := true
+	add := func(ino, at uint64, typ direntType, name []byte) {
+		l.data, ok = appendDirent(l.data, size, ino, at, typ, name)
+	}
+
+	var scratch [maxName]byte
+	if snap != nil && off < math.MaxUint32 {
+		for i := snap.Search(cache.UID(off) + 1); ok && i < snap.Len(); i++ {
+			uid := snap.At(i).UID
+			add(messageInode(b.seed, uid), uint64(uid), direntFile, s.naming.appendMessageName(scratch[:0], uid))
+		}
+	}
+	kids := l.names.list
+	at := func(i int) uint64 { return offMailboxes + uint64(kids[i].dir.number) }
+	for i := sort.Search(len(kids), func(i int) bool { return at(i) > off }); ok && i < len(kids); i++ {
+		add(kids[i].dir.inode, at(i), direntDir, append(scratch[:0], kids[i].name...))
+	}
+	if ok && off < offDot {
+		add(d.inode, offDot, direntDir, append(scratch[:0], '.'))
+	}
+	if ok && off < offDotDot {
+		add(s.parentInode(d), offDotDot, direntDir, append(scratch[:0], '.', '.'))
+	}
+	return l, nil
+}
+
+func (s *Server) parentInode(d *directory) uint64 {
+	return mailboxInode(d.path[:max(len(d.path)-1, 0)])
+}
+
+// relisted is called when a listing has gone out: if its names were replaced
+// meanwhile, the kernel may have stored it after it was told to forget.
+func (s *Server) relisted(l listing) {
+	if snap, _, err := s.snapshot(l.slot); err == nil && l.snap != nil && snap != l.snap {
+		s.notifyMessages(l.slot, l.snap, snap)
+	}
+	if c := s.children(l.slot.dir); !slices.Equal(c.boxes, l.names.boxes) {
+		s.notifyChildren(l.slot.dir, l.names, c)
+	}
+}
