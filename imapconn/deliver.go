@@ -50,7 +50,7 @@ func (c *Client) deliverMeta(m Meta) {
 	for i := 0; ; i++ {
 		var a *metaAnswer
 		var cmd *command
-		if i, a, cmd = c.metaCommand(i, m.UID); cmd == nil {
+		if i, a, cmd = c.metaCommand(i, m); cmd == nil {
 			return
 		}
 		if a.given++; a.given > MaxAnswers {
@@ -66,13 +66,13 @@ func (c *Client) deliverMeta(m Meta) {
 }
 
 // metaCommand finds the first command in flight, from place i on, that asked
-// for facts about the UID. Only the reader takes commands out of flight, so
+// for any of these facts. Only the reader takes commands out of flight, so
 // places hold while it asks.
-func (c *Client) metaCommand(i int, uid UID) (int, *metaAnswer, *command) {
+func (c *Client) metaCommand(i int, m Meta) (int, *metaAnswer, *command) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for ; i < len(c.flight); i++ {
-		if a, ok := c.flight[i].answer.(*metaAnswer); ok && a.set.Contains(uid) {
+		if a, ok := c.flight[i].answer.(*metaAnswer); ok && a.wants(m) {
 			return i, a, c.flight[i]
 		}
 	}

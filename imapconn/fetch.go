@@ -12,6 +12,7 @@ const maxSetOctets = 7900
 // metaAnswer takes the small facts of the messages in a set.
 type metaAnswer struct {
 	set   UIDSet
+	items MetaItems
 	f     func(Meta)
 	given int // how often f was called
 }
@@ -19,6 +20,12 @@ type metaAnswer struct {
 // MaxAnswers bounds the FETCH answers to one command, in answers: a server may
 // repeat itself, not go on for ever.
 const MaxAnswers = 2 * MaxMessages
+
+// wants reports whether an answer has any of what was asked for.
+func (a *metaAnswer) wants(m Meta) bool {
+	return a.set.Contains(m.UID) && (a.items == 0 ||
+		a.items&MetaFlags != 0 && m.HasFlags || a.items&MetaDate != 0 && m.HasDate || a.items&MetaSize != 0 && m.HasSize)
+}
 
 // confusable is false: facts are true whoever asked for them.
 func (*metaAnswer) confusable(answerer) bool { return false }
@@ -41,7 +48,7 @@ func (c *Client) FetchMeta(ctx context.Context, set UIDSet, items MetaItems, f f
 		}
 	}
 	return c.fetch(ctx, set, "("+strings.Join(names, " ")+")", func(part UIDSet) answerer {
-		return &metaAnswer{set: part, f: f}
+		return &metaAnswer{set: part, items: items, f: f}
 	})
 }
 

@@ -43,6 +43,7 @@ func TestFetchMetaReadsEveryForm(t *testing.T) {
 		"a UID that was not asked for":    {`* 1 FETCH (UID 1001 RFC822.SIZE 1)`, nil},
 		"no UID":                          {`* 1 FETCH (FLAGS (\Seen))`, nil},
 		"nothing":                         {`* 1 FETCH ()`, nil},
+		"an answer to somebody else":      {`* 1 FETCH (UID 7 BODY[] "x")`, nil},
 		"a number past the end, believed": {`* 9 FETCH (UID 7 RFC822.SIZE 1)`, []Meta{{UID: 7, Size: 1, HasSize: true}}},
 		"gone":                            {`* OK nothing of that`, nil},
 		"among other words": {"* 3 EXISTS\r\n* 3 RECENT\r\n* OK [X-NEW (a \"]\" b)] hm\r\n* NO\r\n* X-UNKNOWN {3}\r\na1 (\r\n* BAD\r\n+ what\r\n* 1 FETCH (UID 7 RFC822.SIZE 1)\r\n* SEARCH\r\n* 1 COPY\r\n* MAILBOX x",
