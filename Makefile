@@ -6,7 +6,7 @@ FUZZTIME ?= 10m
 BENCH    ?= .
 
 .DEFAULT_GOAL := imapfs
-.PHONY: check-go imapfs demo test bench fuzz lint install uninstall clean help
+.PHONY: check-go imapfs deps demo test bench fuzz lint install uninstall clean help
 
 check-go: # is Go new enough?
 	@.ci/check-go
@@ -14,16 +14,17 @@ check-go: # is Go new enough?
 imapfs: check-go # build ./imapfs
 	@go build -trimpath -o imapfs ./cmd/imapfs
 
+deps: # install from Debian what the tests need
+	@.ci/deps test
+
 demo: imapfs # mount sample mail, show what one can do with it, unmount
 	@.ci/deps demo
 	@./imapfs demo --tour
 
-test: check-go # every test, under six minutes
-	@.ci/deps test
+test: check-go deps # every test, under six minutes
 	@.ci/test
 
-bench: check-go # the Go benchmarks; BENCH=regexp chooses
-	@.ci/deps test
+bench: check-go deps # the Go benchmarks; BENCH=regexp chooses
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./... ./testdata
 
 fuzz: check-go # fuzz each parser for FUZZTIME

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// options is everything that can be said about a mount, but for secrets. The
+// flags fill it, and it goes to the background process as JSON.
+type options struct {
+	Account    accountURL // user and port filled in
+	MountPoint string     // absolute
+	Dir        string     // where relative names begin and commands are run
+
+	User            string
+	TLS             tlsMode
+	CAFile          string
+	PasswordCommand string
+	PasswordFile    string
+	TokenCommand    string
+
+	Connections int
+	CacheSize   octets // 0: package cache's default
+	Timeout     time.Duration
+	Poll        time.Duration
+	Exclude     []string
+
+	Suffix     string
+	AllowOther bool
+	UID, GID   uint32
+	Umask      octal
+	ReadOnly   bool
+
+	LogFile    string
+	Verbose    bool
+	Trace      string
+	Foreground bool
+}
+
+// Defaults and limits.
+const (
+	defaultConnections = 4
+	maxConnections     = 15 // Gmail's limit for all programs together; Dovecot's is 10
+	defaultTimeout     = 30 * time.Second
+	defaultPoll        = 30 * time.Second
+	minPoll            = time.Second
+	defaultUmask       = octal(0o077)
+	maxSuffix          = 32 // octets; a name has 255
+)
+
+func newOptions() *options {
+	return &options{
+		Connections: defaultConnections, Timeout: defaultTimeout, Poll: defaultPoll,
+		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Umask: defaultUmask, ReadOnly: true,
+	}
+}
+
+// register makes the flags of a mount, with what o holds as their defaults.
+func (o *options) register(f *pflag.FlagSet) {
+	f.SortFlags = false
+	f.StringVar(&o.User, "user", o.User, "the user to log in as, where the URL does not say")
+	f.StringVar(&o.PasswordCommand, "password-command", "", "run `COMMAND` by sh at each login; its first line is the password")
+	f.StringVar(&o.PasswordFile, "password-file", "", "the first line of `FILE` is the password")
+	f.StringVar(&o.TokenCommand, "token-command", "", "run `COMMAND` by sh at each login; its first line is an OAuth access token")
+	f.Var(&o.TLS, "tls", "implicit, starttls or none (imaps:// implicit, imap:// starttls)")
+	f.StringVar(&o.CAFile, "ca-file", "", "trust the certificates in `FILE` (PEM) in place of the system's")
+	f.IntVar(&o.Connections, "connections", o.Connections, "at most so many connections to the server")
+	f.Var(&o.CacheSize, "cache-size", "memory for texts, as 64M or 1G (256M, or an eighth of memory if that is less)")
+	f.DurationVar(&o.Timeout, "timeout", o.Timeout, "a server silent for so long is given up")
+	f.DurationVar(&o.Poll, "poll", o.Poll, "look for new mail so often where the server does not tell")
+	f.StringArrayVar(&o.Exclude, "exclude", nil, "leave out mailboxes that match `PATTERN` (* and %, ! to keep; the last match counts; repeatable)")
+	f.StringVar(&o.Suffix, "suffix", "", "ends the name of each message, as .eml")
+	f.BoolVar(&o.ReadOnly, "read-only", o.ReadOnly, "nothing can be changed (the only way there is, so far)")
+	f.BoolVar(&o.AllowOther, "allow-other", false, "other users may come in, as far as the modes let them")
+	f.Uint32Var(&o.UID, "uid", o.UID, "owner of all files, a number")
+	f.Uint32Var(&o.GID, "gid", o.GID, "group of all files, a number")
+	f.Var(&o.Umask, "umask", "the permissions that nobody gets")
+	f.BoolVarP(&o.Foreground, "foreground", "f", false, "stay in the foreground, log to stderr")
+	f.StringVar(&o.LogFile, "log-file", "", "log to `FILE` ($XDG_STATE_HOME/imapfs/ACCOUNT.log)")
+	f.BoolVarP(&o.Verbose, "verbose", "v", false, "log more")
+	f.StringVar(&o.Trace, "trace", "", "write the protocol to `FILE`, the login blanked, the mail not")
+}
+
+// complete checks what was said and fills in what follows from it. Its errors
+// are the user's to correct on the command line.
+func (o *options) complete(url, mountPoint string) error {
+	dir, err := os.Getwd()
+	if err != nil {
+		return fmt.Errorf("the current directory: %w (go to another)", err)
+	}
+	o.Dir = dir
+	for _, name := range []*string{&o.CAFile, &o.PasswordFile, &o.LogFile, &o.Trace, &mountPoint} {
+		if *name != "" && !filepath.IsAbs(*name) {
+			*name = filepath.Join(dir, *name)
+		}
+	}
+	o.MountPoint = filepath.Clean(mountPoint)
+	if err := o.completeAccount(url); err != nil {
+		return usageError{err}
+	}
+	secrets := 0
+	for _, s := range []string{o.PasswordCommand, o.PasswordFile, o.TokenCommand} {
+		if s != "" {
+			secrets++
+		}
+	}
+	switch {
+	case secrets > 1:
+		return usagef("more than one of --password-command, --password-file and --token-command (give one)")
+	case !o.ReadOnly:
+		return usagef("a writable mount is not built yet (leave --read-only=false out)")
+	case o.Connections < 1 || o.Connections > maxConnections:
+		return usagef("--connections %d is not from 1 to %d (%d is the default)", o.Connections, maxConnections, defaultConnections)
+	case o.Timeout <= 0:
+		return usagef("--timeout %v is no time (30s is the default)", o.Timeout)
+	case o.Poll < minPoll:
+		return usagef("--poll %v is under %v (30s is the default)", o.Poll, minPoll)
+	case o.Umask == 0:
+		return usagef("--umask 000 would let everybody write, if one could (write 022 to let everybody read)")
+	case o.Suffix != "" && (o.Suffix[0] != '.' || len(o.Suffix) < 2 || len(o.Suffix) > maxSuffix ||
+		strings.Trim(strings.ToLower(o.Suffix[1:]), "abcdefghijklmnopqrstuvwxyz0123456789") != ""):
+		return usagef("--suffix %q is not a dot with letters and digits after it (write .eml)", o.Suffix)
+	}
+	return nil
+}
+
+func (o *options) completeAccount(url string) error {
+	u, err := parseURL(url)
+	if err != nil {
+		return err
+	}
+	switch {
+	case u.User == "" && o.User == "":
+		return fmt.Errorf("no user is given (write %s or --user)",
+			accountURL{TLS: u.TLS, User: "user", Host: u.Host, Port: u.Port, Mailbox: u.Mailbox})
+	case u.User != "" && o.User != "" && u.User != o.User:
+		return fmt.Errorf("the URL and --user name two users (leave one out)")
+	case u.User == "":
+		u.User = o.User
+	}
+	switch {
+	case o.TLS == "" && u.TLS:
+		o.TLS = tlsImplicit
+	case o.TLS == "":
+		o.TLS = tlsStart
+	case u.TLS && o.TLS != tlsImplicit:
+		return fmt.Errorf("imaps:// is TLS from the start, --tls says %s (write imap://)", o.TLS)
+	}
+	if u.Port == 0 {
+		u.Port = 143
+		if o.TLS == tlsImplicit {
+			u.Port = 993
+		}
+	}
+	o.Account = u
+	return nil
+}
+
+// name is what the account is called in messages and in the mount table.
+func (o *options) name() string { return o.Account.User + "@" + o.Account.Host }
+
+// tlsMode is the value of --tls.
+type tlsMode string
+
+const (
+	tlsImplicit tlsMode = "implicit"
+	tlsStart    tlsMode = "starttls"
+	tlsNone     tlsMode = "none"
+)
+
+func (m *tlsMode) Set(s string) error {
+	switch v := tlsMode(s); v {
+	case tlsImplicit, tlsStart, tlsNone:
+		*m = v
+		return nil
+	}
+	return fmt.Errorf("not a way to use TLS (write implicit, starttls or none)")
+}
+
+func (m *tlsMode) String() string { return string(*m) }
+func (m *tlsMode) Type() string   { return "MODE" }
+
+// octal is the value of --umask.
+type octal uint32
+
+func (o *octal) Set(s string) error {
+	n, err := strconv.ParseUint(s, 8, 32)
+	if err != nil || n > 0o777 {
+		return fmt.Errorf("not a mask in octal (write 077)")
+	}
+	*o = octal(n)
+	return nil
+}
+
+func (o *octal) String() string { return fmt.Sprintf("%03o", uint32(*o)) }
+func (o *octal) Type() string   { return "MASK" }

@@ -1,0 +1,104 @@
+// Command imapfs mounts an IMAP account as a directory: a mailbox is a
+// directory, a message is a file named by its UID.
+//
+// Rules of its user interface: silence is success. An error is one line on
+// stderr, "imapfs: what is wrong (what to do)", and the exit status is 1, or 2
+// where the command line itself is wrong. Nothing is mounted before the server
+// has accepted the login. A secret is never an argument, never in the
+// environment of a process that stays, and never in a message, a log or a trace.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"unicode"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+func main() { os.Exit(execute(os.Args[1:])) }
+
+// execute is main without the exit: its result is the exit status.
+func execute(args []string) int {
+	root := newRoot()
+	root.SetArgs(args)
+	err := root.ExecuteContext(context.Background())
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(os.Stderr, "imapfs: "+oneLine(err.Error()))
+	if errors.As(err, new(usageError)) {
+		return 2
+	}
+	return 1
+}
+
+// usageError is what is wrong with the command line rather than with the world.
+type usageError struct{ error }
+
+func usagef(format string, a ...any) error { return usageError{fmt.Errorf(format, a...)} }
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "imapfs",
+		Short:         "mounts an IMAP account as a directory",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("there is no command %q (see imapfs --help)", args[0])
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error {
+			c.SetOut(os.Stderr)
+			c.Help()
+			return usagef("no command is given (try imapfs demo)")
+		},
+	}
+	root.SetFlagErrorFunc(flagError)
+	root.AddCommand(newMount(), newUnmount(), newDemo(), newVersion(), newDaemon())
+	return root
+}
+
+// flagError turns an error of the flag parser into ours. What follows an
+// unknown letter is not repeated: -phunter2 is how other programs take a password.
+func flagError(c *cobra.Command, err error) error {
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		name := "--" + unknown.GetSpecifiedName()
+		if unknown.GetSpecifiedShortnames() != "" {
+			name = "-" + unknown.GetSpecifiedName()
+		}
+		return usagef("there is no flag %s (see %s --help)", name, c.CommandPath())
+	}
+	if !strings.HasSuffix(err.Error(), ")") {
+		err = fmt.Errorf("%w (see %s --help)", err, c.CommandPath())
+	}
+	return usageError{err}
+}
+
+// exactly wants n arguments and says what they are.
+func exactly(n int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usagef("%d arguments where %d are wanted (write %s)", len(args), n, c.UseLine())
+		}
+		return nil
+	}
+}
+
+// oneLine makes one line of a text that a server may have written part of:
+// what a terminal would act upon becomes a space.
+func oneLine(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+	return strings.Join(strings.Fields(s), " ")
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"imapfs/cache"
+	"imapfs/imapconn"
+)
+
+func newMount() *cobra.Command {
+	o := newOptions()
+	c := &cobra.Command{
+		Use:   "mount [flags] URL MOUNTPOINT",
+		Short: "mounts an account at a directory",
+		Long: `Mounts an IMAP account at an empty directory, and returns when it is mounted.
+
+The URL is imaps://user@host/ (TLS, port 993) or imap://user@host/ (STARTTLS,
+port 143), with a port after the host and a mailbox after the / where wanted. An @
+in the user may stand as it is.
+
+The password comes from --password-command, --password-file, $IMAPFS_PASSWORD, or
+is asked for; Gmail and Outlook want --token-command, or Gmail an app password.`,
+		Example: `  imapfs mount imaps://alice@mail.example.org/ ~/mail
+  imapfs mount --password-command 'pass mail' imaps://alice@example.org@mail.host/ ~/mail
+  imapfs mount --token-command 'oama access alice@gmail.com' imaps://alice@gmail.com@imap.gmail.com/ ~/mail`,
+		Args: exactly(2),
+	}
+	o.register(c.Flags())
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if err := o.complete(args[0], args[1]); err != nil {
+			return err
+		}
+		return mount(c.Context(), o)
+	}
+	return c
+}
+
+// mount does everything in the order that leaves nothing behind when it
+// fails: what the machine must have, then the secret, then the login, and only
+// then the mount.
+func mount(ctx context.Context, o *options) error {
+	var err error
+	if o.MountPoint, err = checkMountPoint(o.MountPoint); err != nil {
+		return err
+	}
+	if err := checkFUSE(o.AllowOther); err != nil {
+		return err
+	}
+	if o.CAFile != "" {
+		if _, err := readRoots(o.CAFile); err != nil {
+			return err
+		}
+	}
+	password, err := obtain(o)
+	if err != nil {
+		return err
+	}
+	if o.Foreground {
+		return foreground(ctx, o, password)
+	}
+	if err := background(o, password); err != nil {
+		return err
+	}
+	if term.IsTerminal(int(os.Stdout.Fd())) {
+		fmt.Printf("%s is mounted at %s (imapfs unmount %[2]s ends it)\n", oneLine(o.name()), oneLine(o.MountPoint))
+	}
+	return nil
+}
+
+func foreground(ctx context.Context, o *options, password string) error {
+	out := os.Stderr
+	if o.LogFile != "" {
+		f, err := openLog(o)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		out = f
+	}
+	secrets := newSecrets(o, password)
+	err := mountAndServe(ctx, o, secrets, newLogger(out, o.level(), secrets), func() error { return nil })
+	if err != nil {
+		return errors.New(secrets.blank(err.Error()))
+	}
+	return nil
+}
+
+// mountAndServe logs in, mounts, calls ready, and serves until a signal or an
+// unmount ends it. It leaves nothing mounted.
+func mountAndServe(ctx context.Context, o *options, s *secrets, log *slog.Logger, ready func() error) error {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	signal.Ignore(syscall.SIGHUP) // kept for looking at everything anew
+
+	dialer, err := newDialer(o, s, log)
+	if err != nil {
+		return err
+	}
+	if o.Trace != "" {
+		trace, err := openTrace(o.Trace)
+		if err != nil {
+			return err
+		}
+		defer trace.Close()
+		dialer.Trace = blanked{trace, s}
+	}
+	// The dialer's own deadlines are about silence. This one is about a
+	// server that talks and does not come to the point.
+	openCtx, cancel := context.WithTimeout(ctx, commandLimit+2*o.Timeout)
+	defer cancel()
+	account, err := cache.Open(openCtx, cache.Config{
+		Dial:        dialer.Dial,
+		Connections: o.Connections,
+		CacheBytes:  int64(o.CacheSize),
+		Timeout:     o.Timeout,
+		Poll:        o.Poll,
+		Exclude:     o.Exclude,
+		Root:        o.Account.Mailbox,
+		Logger:      log,
+	})
+	switch {
+	case ctx.Err() != nil:
+		return errors.New("interrupted before anything was mounted (start it again)")
+	case err != nil && !strings.HasSuffix(err.Error(), ")"):
+		return fmt.Errorf("%w (--trace FILE shows what was said)", err)
+	case err != nil:
+		return err
+	}
+	return errors.Join(serve(ctx, account, o, log, ready), account.Close())
+}
+
+func newDialer(o *options, s *secrets, log *slog.Logger) (*imapconn.Dialer, error) {
+	d := &imapconn.Dialer{
+		Host:        o.Account.Host,
+		Port:        o.Account.Port,
+		TLS:         map[tlsMode]imapconn.TLSMode{tlsImplicit: imapconn.TLSImplicit, tlsStart: imapconn.TLSStartTLS, tlsNone: imapconn.TLSNone}[o.TLS],
+		Credentials: s.credentials,
+		Logger:      log,
+		Timeout:     o.Timeout,
+	}
+	if o.CAFile != "" {
+		roots, err := readRoots(o.CAFile)
+		if err != nil {
+			return nil, err
+		}
+		d.TLSConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	}
+	return d, nil
+}
+
+// readRoots reads the certificates of --ca-file.
+func readRoots(name string) (*x509.CertPool, error) {
+	const longest = 8 << 20 // octets; all of Mozilla's roots are a quarter of one
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("--ca-file: %w (name a file that you can read)", err)
+	}
+	defer f.Close()
+	pem, err := io.ReadAll(io.LimitReader(f, longest))
+	if err != nil {
+		return nil, fmt.Errorf("--ca-file: %w (name a file that you can read)", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("--ca-file: %s holds no certificate (it must be PEM: -----BEGIN CERTIFICATE-----)", name)
+	}
+	return roots, nil
+}
