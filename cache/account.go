@@ -51,10 +51,11 @@ const (
 // Account is one account and all that is remembered of it. Its methods may be
 // called by several goroutines.
 type Account struct {
-	cfg  Config
-	log  *slog.Logger
-	ctx  context.Context // ends with Close; every command runs under it
-	stop context.CancelFunc
+	cfg   Config
+	log   *slog.Logger
+	ctx   context.Context // ends with Close; every command runs under it
+	stop  context.CancelFunc
+	since time.Time // when it was opened: what is older is not known to have changed
 
 	mu     sync.Mutex // guards closed against group.Add; innermost
 	closed bool
@@ -107,7 +108,7 @@ func newAccount(ctx context.Context, cfg Config) *Account {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &Account{cfg: cfg, log: cfg.Logger, rewatch: make(chan struct{}, 1), repoll: make(chan struct{}, 1)}
+	a := &Account{cfg: cfg, log: cfg.Logger, since: time.Now(), rewatch: make(chan struct{}, 1), repoll: make(chan struct{}, 1)}
 	a.ctx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
 	a.pool = newPool(a)
 	a.texts = newTexts(cfg.CacheBytes)

@@ -44,7 +44,7 @@ func (l *load) settle(d *doubt, epoch *epoch) error {
 		return errValidity
 	}
 	listed := false
-	err = c.client.FetchMeta(m.account.ctx, imapwire.SetOf(l.key.uid), imapconn.MetaSize, func(f imapconn.Meta) {
+	err = c.client.FetchMeta(m.account.ctx, imapwire.SetOf(l.key.uid), 0, func(f imapconn.Meta) {
 		listed = listed || f.UID == l.key.uid
 	})
 	switch {

@@ -73,27 +73,12 @@ func (m *Mailbox) show(next *Snapshot) {
 			s.changed = later(time.Now(), old.changed)
 		}
 	} else {
-		s.gen, s.changed = 1, newestDate(&s)
+		// What was there before somebody looked is not known to have changed: the
+		// directory keeps the time that it was shown with.
+		s.gen, s.changed = 1, m.account.Tree().Changed(m)
 	}
 	m.snap.Store(&s)
 	m.account.crier.cry(news{mailbox: m, old: old, new: &s})
-}
-
-// newestDate is the newest INTERNALDATE that is not in the future.
-func newestDate(s *Snapshot) time.Time {
-	var newest int64
-	now := time.Now().Unix()
-	for _, c := range s.chunks {
-		for i := range c {
-			if d := c[i].unix(); d > newest && d <= now {
-				newest = d
-			}
-		}
-	}
-	if newest == 0 {
-		return time.Time{}
-	}
-	return time.Unix(newest, 0)
 }
 
 // learn puts into the index what a reader of a text has found out, where the

@@ -204,6 +204,7 @@ func (t *trees) adopt(names []listed, asked time.Time) {
 		was := old.nodes[m]
 		switch {
 		case old.gen == 0:
+			n.changed = t.a.since
 		case was == nil:
 			n.changed = now
 		case !slices.Equal(was.children, n.children):

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"strconv"
 	"sync"
 	"testing"
@@ -57,6 +58,9 @@ func tryOpen(t testing.TB, addr, user, password string, change ...settings) (*Ac
 		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	for _, f := range change {
 		f(&cfg, d)
+	}
+	if os.Getenv("TRACE") != "" {
+		d.Trace = log
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), short)
 	defer cancel()
