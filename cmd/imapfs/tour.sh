@@ -17,11 +17,14 @@ echo "Sample mail, from an IMAP server in this process, is mounted at $mnt"
 say 'A mailbox is a directory, a message is a file named by its UID.'
 run "cd $mnt"
 run 'find . -type d'
+echo '(%32024 is a mailbox named 2024: a bare number is a message. cd Archive/2024 works, too.)'
 run 'ls -l INBOX'
 
 say 'Ordinary programs do the rest.'
 run 'head -n 5 INBOX/1'
 run 'grep -rl invoice .'
+
+say 'The end of a large message comes without the rest of it.'
 big=$(find . -type f -size +1024k | head -n 1)
 run "wc -c $big"
 run "tail -c 200 $big"
