@@ -12,7 +12,7 @@ check-go: # is Go new enough?
 	@.ci/check-go
 
 imapfs: check-go # build ./imapfs
-	@go build -trimpath -o imapfs ./cmd/imapfs
+	@go build -trimpath -buildvcs=auto -o imapfs ./cmd/imapfs
 
 deps: # install from Debian what the tests need
 	@.ci/deps test
