@@ -5,6 +5,10 @@ DESTDIR  ?=
 FUZZTIME ?= 10m
 BENCH    ?= .
 
+# More mail for the tests, where it lies beside the clone.
+IMAPFS_CORPUS ?= $(abspath $(wildcard ../shared/corpus))
+export IMAPFS_CORPUS
+
 .DEFAULT_GOAL := imapfs
 .PHONY: check-go imapfs deps demo test bench fuzz lint install uninstall clean help
 
