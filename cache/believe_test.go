@@ -58,7 +58,8 @@ func TestVanishedMessagesAreStale(t *testing.T) {
 func TestWrongSizesAreFoundOutAtOpen(t *testing.T) {
 	for _, n := range []int{0, 1, 300, 9000, 300_000, smallText - 1, smallText, 1_500_000, 5<<20 + 77} {
 		for _, lie := range []int64{-300, -1, 1, 300, 70_000, 700_000, -700_000, 9 << 20} {
-			if int64(n)+lie < 0 {
+			edge := lie == -1 || lie == 300 || lie == 700_000
+			if int64(n)+lie < 0 || !edge && n != 9000 && n != 1_500_000 {
 				continue
 			}
 			t.Run(fmt.Sprintf("%d%+d", n, lie), func(t *testing.T) {

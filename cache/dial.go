@@ -11,7 +11,10 @@ import (
 
 const (
 	firstBackoff = 100 * time.Millisecond // after the first failed dial; it doubles, with jitter
-	maxBackoff   = 10 * time.Second
+	maxBackoff   = 2 * time.Second
+	// A refused login is not tried again so soon: servers lock accounts for less.
+	firstRefusal = time.Second
+	maxRefusal   = time.Minute
 	// dialPatience is how long a dial may take before another mailbox's watch is
 	// given up for whoever waits.
 	dialPatience = 2 * time.Second
@@ -81,7 +84,7 @@ func (p *pool) dial() {
 	p.mu.Lock()
 	p.dialing--
 	if err == nil {
-		p.failing, p.notBefore = time.Time{}, time.Time{}
+		p.failing, p.notBefore, p.denied, p.refusals = time.Time{}, time.Time{}, nil, 0
 		p.backoff.Reset()
 		p.mu.Unlock()
 		p.add(client)
@@ -95,29 +98,46 @@ func (p *pool) dial() {
 	p.dispatch()
 }
 
+// downError is a server that has not been there for longer than anybody waits.
+// It is an answer: no other attempt is made for who gets it.
+type downError struct{ error }
+
+func (e downError) Unwrap() error { return e.error }
+
 // dialFailed decides what a failed dial means. p.mu is held.
 func (p *pool) dialFailed(err error) {
 	now := time.Now()
 	p.notBefore = now.Add(p.backoff.NextBackOff())
-	if n := len(p.conns); n > 0 {
+	if len(p.conns) > 0 {
 		if refused(err) {
-			p.limit, p.limited = n, now
+			p.limit, p.limited = len(p.conns)+p.dialing, now
 			if !p.saidLimit {
 				p.saidLimit = true
-				p.a.log.Warn("the server refuses one more connection; going on with fewer (lower --connections)", "have", n, "err", err)
+				p.a.log.Warn("the server refuses one more connection; going on with fewer (lower --connections)", "have", len(p.conns), "err", err)
 			}
 		}
 		return
 	}
-	var auth *imapconn.AuthError
 	if p.failing.IsZero() {
 		p.failing = now
 		p.a.log.Warn("cannot reach the server; trying again while somebody waits", "err", err)
 	}
-	// A refused login is an answer. So is a server that has not been there for as
-	// long as anybody waits.
-	if errors.As(err, &auth) || now.Sub(p.failing) > p.a.cfg.Timeout {
-		p.fail(err)
+	var auth *imapconn.AuthError
+	switch {
+	case errors.As(err, &auth):
+		p.denied = err
+		p.notBefore = now.Add(min(firstRefusal<<min(p.refusals, 10), maxRefusal))
+		p.refusals++
+	case now.Sub(p.failing) > p.a.cfg.Timeout:
+		p.fail(downError{err})
+	}
+}
+
+// answerDenied gives the refusal of the last login to everybody who waits, until
+// the next may be tried. p.mu is held.
+func (p *pool) answerDenied() {
+	if p.denied != nil && len(p.conns) == 0 && p.dialing == 0 && time.Now().Before(p.notBefore) {
+		p.fail(p.denied)
 	}
 }
 

@@ -147,6 +147,13 @@ func KindOf(err error) Kind {
 // lostConnection reports whether err is the end of a connection, and so worth
 // another try on another.
 func lostConnection(err error) bool {
-	var conn *imapconn.ConnError
+	var (
+		conn *imapconn.ConnError
+		down downError
+		auth *imapconn.AuthError
+	)
+	if errors.As(err, &down) || errors.As(err, &auth) {
+		return false
+	}
 	return errors.As(err, &conn) || errors.Is(err, imapconn.ErrClosed) || errors.Is(err, imapconn.ErrNotSelected)
 }

@@ -23,6 +23,12 @@ type job struct {
 	timer *time.Timer
 }
 
+// The pauses between attempts double from the first to the last.
+const (
+	firstPause = 10 * time.Millisecond
+	lastPause  = 2 * time.Second
+)
+
 // newJob makes a job whose readers have yet to join.
 func (a *Account) newJob() *job {
 	j := &job{done: make(chan struct{}), until: time.Now().Add(a.cfg.Timeout)}
@@ -65,7 +71,7 @@ func (j *job) again(err error) bool {
 		return false
 	}
 	if j.tries > 0 {
-		j.pause(min(firstBackoff<<min(j.tries, 8), maxBackoff/4))
+		j.pause(min(firstPause<<min(j.tries, 8), lastPause))
 	}
 	j.tries++
 	return !j.over()

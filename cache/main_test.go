@@ -183,16 +183,18 @@ func firstDifference(a, b []byte) int {
 // text is a message of n octets in which each line is another, and which says
 // of whom it is.
 func text(id, n int) []byte {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "From: a@example.org\r\nSubject: message %d\r\n\r\n", id)
-	for b.Len() < n {
-		fmt.Fprintf(&b, "message %d, octet %d\r\n", id, b.Len())
+	b := make([]byte, 0, n+100)
+	b = fmt.Appendf(b, "From: a@example.org\r\nSubject: message %d\r\n\r\n", id)
+	who := fmt.Sprintf("message %d, octet ", id)
+	for len(b) < n {
+		b = strconv.AppendInt(append(b, who...), int64(len(b)), 10)
+		b = append(b, "\r\n"...)
 	}
-	out := b.Bytes()[:n]
+	b = b[:n]
 	if n >= 2 {
-		copy(out[n-2:], "\r\n")
+		copy(b[n-2:], "\r\n")
 	}
-	return out
+	return b
 }
 
 // uids gives the UIDs of a snapshot.

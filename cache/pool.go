@@ -29,6 +29,8 @@ type pool struct {
 	dialStart time.Time // of the newest dial
 	notBefore time.Time // when the next may be tried
 	failing   time.Time // since when all have failed; zero: the last one did not
+	denied    error     // the refusal of the last login; nil: it was not refused
+	refusals  int       // in a row
 	backoff   *backoff.ExponentialBackOff
 	timer     *time.Timer // looks again; nil: none is set
 	timerAt   time.Time
@@ -162,6 +164,7 @@ func (p *pool) dispatch() {
 	for _, c := range p.conns {
 		c.wanted = false
 	}
+	p.answerDenied()
 	p.restoreLimit()
 	var rest []*waiter
 	for _, w := range p.queue {

@@ -131,8 +131,8 @@ func (s *Snapshot) UIDNext() UID { return s.uidNext }
 func (s *Snapshot) Gen() uint64 { return s.gen }
 
 // Changed is when the set of messages last changed. It never goes back. At
-// the first load it is the newest INTERNALDATE, so that it is the same at the next
-// mount, and the zero time where there is no message.
+// the first load it is what Tree.Changed says of the mailbox: nobody knows of an
+// earlier change.
 func (s *Snapshot) Changed() time.Time { return s.changed }
 
 // Len is the number of messages.

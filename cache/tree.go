@@ -57,8 +57,8 @@ func (t *Tree) Parent(m *Mailbox) *Mailbox {
 	return nil
 }
 
-// Changed is when the set of m's children last changed, and the zero time where
-// it has not since the account was opened. It never goes back.
+// Changed is when the set of m's children last changed; where it has not since
+// the account was opened, when that was. It never goes back.
 func (t *Tree) Changed(m *Mailbox) time.Time {
 	if n := t.nodes[m]; n != nil {
 		return n.changed

@@ -1,0 +1,74 @@
+// Package cache remembers what the server has said about an account, and asks
+// for what it has not said yet.
+//
+// Its nouns are the [Account], the [Tree] of its [Mailbox] values, the [Snapshot]
+// of a mailbox's messages, and the text of a message, which lies in blocks. A
+// tree and a snapshot never change; newer ones replace them, and the [Observer]
+// is told.
+//
+// # What it promises
+//
+//   - A Tree and a Snapshot are whole, or they are not there. A LIST, EXAMINE or
+//     FETCH that was cut, refused or came short publishes nothing.
+//   - A text is under its own UID and UIDVALIDITY, and as long as the size that is
+//     recorded when it is served. It is believed when it has the recorded length,
+//     or when a session that began later lists the message and gives the same other
+//     length again, which is recorded then (believe.go). A size that merely arrives
+//     replaces none.
+//   - UIDVALIDITY is looked at in each EXAMINE, whatever it is for. From that
+//     moment the old texts are Stale. A server that changes UIDs under one UIDVALIDITY
+//     is given another number for it (epoch.go).
+//   - Whoever waits does so until his context ends and no longer. The work goes on;
+//     it is done once, whoever asks, and on another connection where one dies.
+//   - Nothing is changed on the server: EXAMINE and BODY.PEEK[].
+//
+// # How it is done
+//
+// The pool (pool.go) lends out a few connections. A connection has one mailbox
+// selected and any number of users, whose commands are pipelined. Whoever waits for
+// another mailbox is served in order; with one connection everything works, in
+// turn. A server that refuses one more connection is used with those there are.
+//
+// The index of a mailbox follows one selection on one connection: what is heard
+// there (hear.go), and only that, changes the index. What other connections hear
+// are hints, on which the followed one is asked (NOOP). When the selection ends, the
+// next look is a new EXAMINE and a listing of UIDs and flags; of messages that are
+// known sizes and dates are not asked for again (relist.go). One goroutine looks at
+// a time (load.go); it works on a snapshot that nobody sees until it has as many
+// messages as EXISTS and EXPUNGE say.
+//
+// The watch (watch.go) idles on the mailbox looked into last, on the connection that
+// its index follows, and keeps a second one ready beside it. The poll (poll.go) asks
+// every Config.Poll about whatever was looked into during the last ten minutes:
+// IDLE is a hint.
+//
+// Texts (text.go) are kept in an LRU bounded in octets. A small one is one block. A
+// large one lies in blocks of 128 KiB; opening it fetches the first block and the
+// end, with some octets beyond, in one flight, which settles its size. Reading
+// forward asks ahead in runs that grow from 512 KiB to 4 MiB (stream.go).
+//
+// # Caveats
+//
+// Without CONDSTORE, which is not used yet, a changed flag is noticed in a mailbox
+// that no connection has open only when that is entered again. STATUS, which the
+// poll uses there, says how many messages are unseen and nothing more of flags.
+//
+// # Locks
+//
+// None is held over the network, over a callback of the Observer, or while
+// waiting for anything but another lock. In this order; what stands on one line is
+// never held together:
+//
+//	trees.mu
+//	index.mu
+//	texts.mu, pool.mu
+//	hearing.mu
+//	looks.mu
+//	crier.mu, job.mu, quota.mu
+//	Account.mu
+//
+// [Account.Tree], [Mailbox.Snapshot] and all that a Snapshot answers take no lock;
+// [Mailbox.TryOpen] and [Mailbox.TryReadAt] take texts.mu for a lookup.
+// Methods of hearing run on the goroutine that reads a connection; they take
+// hearing.mu, looks.mu and what lies below them.
+package cache

@@ -1,0 +1,203 @@
+package cache
+
+import (
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"imapfs/imapconn"
+	"imapfs/imapconn/imaptest"
+)
+
+// bodies are the UID FETCHes of texts that came.
+func bodies(s *imaptest.Scripted) (out []string) {
+	for _, c := range s.Commands("UID FETCH") {
+		if strings.Contains(c, "BODY.PEEK[]") {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func TestAThousandReadersCauseOneFetch(t *testing.T) {
+	s := imaptest.NewScripted(t)
+	in := s.Mailbox("INBOX")
+	in.Add(text(1, 100_000))
+	in.Add(text(2, 600_000))
+	m := box(t, openScripted(t, s), "INBOX")
+	v := mustLoad(t, m).Validity()
+	for uid, want := range map[UID]int{1: 1, 2: 2} {
+		before := len(bodies(s))
+		var readers sync.WaitGroup
+		for range 1000 {
+			readers.Go(func() {
+				if _, err := m.Open(within(t, short), v, uid); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		readers.Wait()
+		if got := bodies(s)[before:]; len(got) != want {
+			t.Errorf("message %d: %q", uid, got)
+		}
+	}
+}
+
+func TestTheCacheIsBoundedInOctets(t *testing.T) {
+	s := imaptest.NewScripted(t)
+	in := s.Mailbox("INBOX")
+	const limit = 1 << 20
+	sizes := make([]int, 60)
+	for i := range sizes {
+		sizes[i] = rand.IntN(90_000)
+	}
+	sizes[20], sizes[40] = 3<<20, smallText
+	for i, n := range sizes {
+		in.Add(text(i+1, n))
+	}
+	a := openScripted(t, s, func(c *Config, _ *imapconn.Dialer) { c.CacheBytes = limit })
+	m := box(t, a, "INBOX")
+	mustLoad(t, m)
+	for i, n := range sizes {
+		checkText(t, m, UID(i+1), text(i+1, n))
+		a.texts.mu.Lock()
+		var sum int64
+		for _, k := range a.texts.blocks.lru.Keys() {
+			b, _ := a.texts.blocks.lru.Peek(k)
+			sum += cost(b)
+		}
+		octets := a.texts.blocks.octets
+		a.texts.mu.Unlock()
+		if octets > limit || octets != sum {
+			t.Fatalf("%d octets are kept, %d by the count, of %d", sum, octets, limit)
+		}
+	}
+	if _, ok := m.TryOpen(m.Snapshot().Validity(), 60); !ok {
+		t.Error("the last one is not kept")
+	}
+}
+
+func TestALargeTextIsReadInOrderAndOutOfIt(t *testing.T) {
+	for _, limit := range []int64{64 << 20, 1 << 20, 1000} {
+		s := imaptest.NewScripted(t)
+		const size = 9<<20 + 12345
+		want := text(1, size)
+		s.Mailbox("INBOX").Add(want)
+		a := openScripted(t, s, func(c *Config, _ *imapconn.Dialer) { c.CacheBytes = limit })
+		m := box(t, a, "INBOX")
+		v := mustLoad(t, m).Validity()
+		checkText(t, m, 1, want)
+		ctx := within(t, 4*short)
+		for range 60 {
+			off := rand.Int64N(size + 1000)
+			p := make([]byte, rand.IntN(blockLen))
+			n, err := m.ReadAt(ctx, v, 1, p, off)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rest := max(size-off, 0)
+			if int64(n) != min(int64(len(p)), rest) || rest > 0 && string(p[:n]) != string(want[off:off+int64(n)]) {
+				t.Fatalf("%d octets at %d: %d that are not the text's", len(p), off, n)
+			}
+		}
+	}
+}
+
+func TestReadingForwardGrowsAndNeverAsksTwice(t *testing.T) {
+	s := imaptest.NewScripted(t)
+	const size = 40 << 20
+	s.Mailbox("INBOX").Add(text(1, size))
+	p := imaptest.NewProxy(t, s.Addr)
+	a := open(t, p.Addr, s.User, s.Password)
+	m := box(t, a, "INBOX")
+	mustLoad(t, m)
+	p.Reset()
+	checkText(t, m, 1, text(1, size))
+	if down := p.Counters().Down; down > size*102/100 {
+		t.Errorf("%d octets for %d", down, size)
+	}
+	got := bodies(s)
+	if len(got) > 25 {
+		t.Errorf("%d FETCHes: %q", len(got), got)
+	}
+	t.Log(len(got), "FETCHes for 40 MiB")
+}
+
+func TestTheTailOfALargeTextCostsLittle(t *testing.T) {
+	s := imaptest.NewScripted(t)
+	for i, size := range []int{20 << 20, 20<<20 + 1, 20<<20 - 1, 20<<20 + 999, 20_000_000} {
+		s.Mailbox("INBOX").Add(text(i+1, size))
+	}
+	p := imaptest.NewProxy(t, s.Addr)
+	a := open(t, p.Addr, s.User, s.Password)
+	m := box(t, a, "INBOX")
+	snap := mustLoad(t, m)
+	eventually(t, short, "the spare connection", func() bool { return len(s.Commands("EXAMINE")) == 2 && a.pool.idling() })
+	time.Sleep(100 * time.Millisecond)
+	for i := range snap.Len() {
+		mes := snap.At(i)
+		p.Reset()
+		size, err := m.Open(within(t, short), snap.Validity(), mes.UID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// tail -c 1000: the kernel reads whole pages.
+		buf := make([]byte, 4096)
+		for off := (size - 1000) &^ 4095; off < size; off += 4096 {
+			if _, ok := m.TryReadAt(snap.Validity(), mes.UID, buf, off); !ok {
+				t.Errorf("%d octets: the end is not there after open", size)
+				if _, err := m.ReadAt(within(t, short), snap.Validity(), mes.UID, buf, off); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if c := p.Counters(); c.Down > 512<<10 || c.Turns > 2 {
+			t.Errorf("%d octets: %+v", size, c)
+		}
+	}
+}
+
+func TestThousandSmallTextsOneByOne(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs Dovecot")
+	}
+	d := imaptest.StartDovecot(t, imaptest.DovecotOptions{})
+	texts := make([][]byte, 1000)
+	for i := range texts {
+		texts[i] = text(i+1, 10_000)
+	}
+	d.Deliver(t, "INBOX", texts...)
+	m := box(t, open(t, d.Addr, d.User, d.Password), "INBOX")
+	snap := mustLoad(t, m)
+	begun := time.Now()
+	p := make([]byte, blockLen)
+	for i := range snap.Len() {
+		uid := snap.At(i).UID
+		if _, err := m.Open(within(t, short), snap.Validity(), uid); err != nil {
+			t.Fatal(err)
+		}
+		if n, ok := m.TryReadAt(snap.Validity(), uid, p, 0); !ok || string(p[:n]) != string(texts[i]) {
+			t.Fatalf("message %d", uid)
+		}
+	}
+	t.Log("1,000 texts of 10 KB one by one:", time.Since(begun))
+}
+
+func BenchmarkTryReadAt(b *testing.B) {
+	s := imaptest.NewScripted(b)
+	s.Mailbox("INBOX").Add(text(1, 10_000))
+	m := box(b, openScripted(b, s), "INBOX")
+	v := mustLoad(b, m).Validity()
+	if _, err := m.Open(within(b, short), v, 1); err != nil {
+		b.Fatal(err)
+	}
+	p := make([]byte, 16384)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ok := m.TryReadAt(v, 1, p, 0); !ok {
+			b.Fatal("not there")
+		}
+	}
+}
