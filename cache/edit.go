@@ -133,6 +133,16 @@ func joined(chunks []chunk, c chunk) []chunk {
 	return append(chunks, c)
 }
 
+// atLeast is s with a UIDNext that is not under next.
+func (s *Snapshot) atLeast(next UID) *Snapshot {
+	if s.uidNext >= next {
+		return s
+	}
+	out := *s
+	out.uidNext = next
+	return &out
+}
+
 func compareUIDs(a, b UID) int {
 	switch {
 	case a < b:

@@ -53,7 +53,7 @@ func (m *Mailbox) examine(ctx context.Context, c *imapconn.Client, hear *hearing
 			break
 		}
 	}
-	hear.begin(data.Exists)
+	hear.begin(data.Exists, data.UIDNext)
 	e := m.enter(data.UIDValidity)
 	if known == nil || known.validity != e.validity {
 		return e, nil

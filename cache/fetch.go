@@ -9,44 +9,32 @@ import (
 // fetchRecords asks for all that is kept of some messages. The result is in UID
 // order; messages that are gone are left out. A size or date that the server
 // leaves out is 0.
-func (m *Mailbox) fetchRecords(l *lease, set imapconn.UIDSet) ([]record, error) {
+func (m *Mailbox) fetchRecords(l *lease, set imapconn.UIDSet) ([]chunk, error) {
 	return m.fetch(l, set, imapconn.MetaAll)
 }
 
 // fetchFlags asks for the UIDs of all messages, with their flags.
-func (m *Mailbox) fetchFlags(l *lease) ([]record, error) {
+func (m *Mailbox) fetchFlags(l *lease) ([]chunk, error) {
 	return m.fetch(l, imapconn.AllUIDs(), imapconn.MetaFlags)
+}
+
+func (m *Mailbox) fetch(l *lease, set imapconn.UIDSet, items imapconn.MetaItems) ([]chunk, error) {
+	var g gathering
+	err := l.client.FetchMeta(m.account.ctx, set, items, func(f imapconn.Meta) {
+		if f.UID != 0 {
+			g.add(m.describe(f))
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return g.done(), nil
 }
 
 // described is what one answer said of a message.
 type described struct {
 	record
 	has imapconn.MetaItems
-}
-
-func (m *Mailbox) fetch(l *lease, set imapconn.UIDSet, items imapconn.MetaItems) ([]record, error) {
-	var all []described
-	sorted := true
-	err := l.client.FetchMeta(m.account.ctx, set, items, func(f imapconn.Meta) {
-		if f.UID == 0 {
-			return
-		}
-		if n := len(all); n > 0 && all[n-1].uid >= f.UID {
-			sorted = false
-		}
-		all = append(all, m.describe(f))
-	})
-	if err != nil {
-		return nil, err
-	}
-	if !sorted {
-		all = inOrder(all)
-	}
-	records := make([]record, len(all))
-	for i := range all {
-		records[i] = all[i].record
-	}
-	return records, nil
 }
 
 func (m *Mailbox) describe(f imapconn.Meta) described {
@@ -67,28 +55,69 @@ func (m *Mailbox) describe(f imapconn.Meta) described {
 	return d
 }
 
-// inOrder sorts what came in another order than that of the UIDs, and makes one
-// of several answers about a message: what was said later counts.
-func inOrder(all []described) []described {
-	slices.SortStableFunc(all, func(a, b described) int { return compareUIDs(a.uid, b.uid) })
-	out := all[:0]
-	for _, d := range all {
-		n := len(out)
-		if n == 0 || out[n-1].uid != d.uid {
-			out = append(out, d)
-			continue
-		}
-		last := &out[n-1]
-		if d.has&imapconn.MetaFlags != 0 {
-			last.flags = d.flags
-		}
-		if d.has&imapconn.MetaDate != 0 {
-			last.date, last.dateHi = d.date, d.dateHi
-		}
-		if d.has&imapconn.MetaSize != 0 {
-			last.size, last.sizeHi = d.size, d.sizeHi
-		}
-		last.has |= d.has
+// merge puts into r what a later answer said.
+func (r *record) merge(d described) {
+	if d.has&imapconn.MetaFlags != 0 {
+		r.flags = d.flags
 	}
-	return out
+	if d.has&imapconn.MetaDate != 0 {
+		r.date, r.dateHi = d.date, d.dateHi
+	}
+	if d.has&imapconn.MetaSize != 0 {
+		r.size, r.sizeHi = d.size, d.sizeHi
+	}
+}
+
+// gathering makes records of answers. Those that come in the order of the UIDs,
+// as nearly all do, go straight to where they stay; what was said later of a
+// message counts.
+type gathering struct {
+	chunks []chunk
+	odd    []described // in the order of their coming
+}
+
+func (g *gathering) add(d described) {
+	n := len(g.chunks)
+	if n > 0 {
+		c := g.chunks[n-1]
+		last := &c[len(c)-1]
+		switch {
+		case d.uid == last.uid:
+			last.merge(d)
+			return
+		case d.uid < last.uid:
+			g.odd = append(g.odd, d)
+			return
+		}
+	}
+	if n == 0 || len(g.chunks[n-1]) == chunkLen {
+		g.chunks = append(g.chunks, make(chunk, 0, chunkLen))
+		n++
+	}
+	g.chunks[n-1] = append(g.chunks[n-1], d.record)
+}
+
+// done gives the records in UID order.
+func (g *gathering) done() []chunk {
+	if n := len(g.chunks); n > 0 {
+		g.chunks[n-1] = slices.Clip(slices.Clone(g.chunks[n-1]))
+	}
+	if len(g.odd) == 0 {
+		return g.chunks
+	}
+	slices.SortStableFunc(g.odd, func(a, b described) int { return compareUIDs(a.uid, b.uid) })
+	s := Snapshot{chunks: g.chunks}
+	s.count()
+	var rest []edit
+	for _, d := range g.odd {
+		if r := s.find(d.uid); r != nil {
+			r.merge(d) // nobody else has seen it yet
+		} else if n := len(rest); n > 0 && rest[n-1].uid == d.uid {
+			rest[n-1].merge(d)
+		} else {
+			rest = append(rest, edit{record: d.record})
+		}
+	}
+	all, _ := s.apply(rest)
+	return all.chunks
 }

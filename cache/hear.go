@@ -19,6 +19,7 @@ type hearing struct {
 	listing bool       // FETCH 1:* is under way: flags are its answers
 	count   int        // messages there are, by EXISTS and EXPUNGE
 	counted bool       // EXISTS of the EXAMINE is in count
+	uidNext UID        // of the EXAMINE; 0: not said
 	heard   events
 	expunge imapconn.UIDSet // every UID that went under this selection
 }
@@ -36,11 +37,12 @@ var _ imapconn.Recorder = (*hearing)(nil)
 
 func newHearing(m *Mailbox) *hearing { return &hearing{box: m} }
 
-// begin says how many messages there were when the mailbox was selected. Some
-// of what came after it may have been heard already.
-func (h *hearing) begin(exists uint32) {
+// begin says what the mailbox was like when it was selected. Some of what came
+// after it may have been heard already.
+func (h *hearing) begin(exists uint32, uidNext UID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.uidNext = uidNext
 	if !h.counted {
 		h.count += int(exists)
 		h.counted = true
@@ -115,6 +117,13 @@ func (h *hearing) messages() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.count
+}
+
+// next is UIDNEXT, as the server said it; 0: it did not.
+func (h *hearing) next() UID {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.uidNext
 }
 
 // hasExpunged reports whether a message went under this selection.

@@ -225,20 +225,22 @@ func (m *Mailbox) absorb(l *lease, s *Snapshot) (*Snapshot, error) {
 			if h := s.highest(); h != nil {
 				first = h.uid + 1
 			}
-			records, err := m.fetchRecords(l, imapconn.UIDSet{{First: first, Last: math.MaxUint32}})
+			new, err := m.fetchRecords(l, imapconn.UIDSet{{First: first, Last: math.MaxUint32}})
 			if err != nil {
 				return nil, err
 			}
-			s, _ = s.apply(setEdits(records))
+			s, _ = s.apply(setEdits(new))
 		}
 	}
 	return nil, errors.New("the mailbox changes faster than it can be read (try again)")
 }
 
-func setEdits(records []record) []edit {
-	edits := make([]edit, len(records))
-	for i := range records {
-		edits[i].record = records[i]
+func setEdits(chunks []chunk) []edit {
+	var edits []edit
+	for _, c := range chunks {
+		for i := range c {
+			edits = append(edits, edit{record: c[i]})
+		}
 	}
 	return edits
 }

@@ -67,5 +67,3 @@ func (b *blocks) add(k blockKey, v block) {
 func (b *blocks) get(k blockKey) (block, bool) { return b.lru.Get(k) }
 
 func (b *blocks) has(k blockKey) bool { return b.lru.Contains(k) }
-
-func (b *blocks) remove(k blockKey) { b.lru.Remove(k) }

@@ -123,7 +123,7 @@ func sameStatus(s *Snapshot, e *epoch, d imapconn.StatusData) bool {
 		return false
 	}
 	return (!d.HasMessages || int(d.Messages) == s.Len()) &&
-		(!d.HasUIDNext || d.UIDNext <= s.uidNext) &&
+		(!d.HasUIDNext || d.UIDNext == s.uidNext) &&
 		(!d.HasUIDValidity || d.UIDValidity == e.wire) &&
 		(!d.HasUnseen || int(d.Unseen) == s.unseen())
 }

@@ -63,7 +63,7 @@ func (m *Mailbox) list(l *lease) error {
 		}
 	}
 	if err == nil {
-		err = m.publish(next, l.epoch, since)
+		err = m.publish(next.atLeast(l.hear.next()), l.epoch, since)
 	}
 	if err != nil {
 		l.hear.unfollow()
@@ -81,18 +81,18 @@ func (m *Mailbox) list(l *lease) error {
 // a size that arrives later may be that of a message on its way out).
 func (m *Mailbox) listing(l *lease, known *Snapshot) (*Snapshot, error) {
 	if known == nil {
-		next := snapshotOf(l.epoch.validity, 1, nil)
+		var all []chunk
 		if l.hear.messages() > 0 {
-			records, err := m.fetchRecords(l, imapconn.AllUIDs())
-			if err != nil {
+			var err error
+			if all, err = m.fetchRecords(l, imapconn.AllUIDs()); err != nil {
 				return nil, err
 			}
-			next = snapshotOf(l.epoch.validity, 1, records)
 		}
+		next := snapshotIn(l.epoch.validity, 1, all)
 		next.flags = m.index.flags.sets
 		return next, nil
 	}
-	var now []record
+	var now []chunk
 	if l.hear.messages() > 0 {
 		var err error
 		if now, err = m.fetchFlags(l); err != nil {
@@ -101,11 +101,11 @@ func (m *Mailbox) listing(l *lease, known *Snapshot) (*Snapshot, error) {
 	}
 	edits, unknown := compare(known, now)
 	if len(unknown) > 0 {
-		records, err := m.fetchRecords(l, unknown)
+		new, err := m.fetchRecords(l, unknown)
 		if err != nil {
 			return nil, err
 		}
-		edits = append(edits, setEdits(records)...)
+		edits = append(edits, setEdits(new)...)
 	}
 	next, _ := known.apply(edits)
 	return next, nil
@@ -113,25 +113,25 @@ func (m *Mailbox) listing(l *lease, known *Snapshot) (*Snapshot, error) {
 
 // compare says what turns known into a listing of UIDs and flags, but for the
 // messages that are new. It is pure.
-func compare(known *Snapshot, now []record) (edits []edit, unknown imapconn.UIDSet) {
-	c := cursorOf(known)
-	for i := 0; ; {
-		was := c.record()
+func compare(known *Snapshot, listing []chunk) (edits []edit, unknown imapconn.UIDSet) {
+	a, b := cursorOf(known), &cursor{chunks: listing}
+	for {
+		was, is := a.record(), b.record()
 		switch {
-		case was == nil && i == len(now):
+		case was == nil && is == nil:
 			return edits, unknown
-		case was == nil || i < len(now) && now[i].uid < was.uid:
-			unknown.Add(now[i].uid)
-			i++
-		case i == len(now) || was.uid < now[i].uid:
+		case was == nil || is != nil && is.uid < was.uid:
+			unknown.Add(is.uid)
+			b.next()
+		case is == nil || was.uid < is.uid:
 			edits = append(edits, edit{record: record{uid: was.uid}, remove: true})
-			c.next()
+			a.next()
 		default:
-			if was.flags != now[i].flags {
-				edits = append(edits, edit{record: record{uid: was.uid, flags: now[i].flags}, flagOnly: true})
+			if was.flags != is.flags {
+				edits = append(edits, edit{record: record{uid: was.uid, flags: is.flags}, flagOnly: true})
 			}
-			c.next()
-			i++
+			a.next()
+			b.next()
 		}
 	}
 }

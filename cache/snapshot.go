@@ -95,16 +95,24 @@ func NewSnapshot(v UIDValidity, next UID, messages []Message, gen uint64, change
 
 // snapshotOf cuts records, in UID order, into chunks.
 func snapshotOf(v UIDValidity, next UID, records []record) *Snapshot {
-	s := &Snapshot{validity: v, uidNext: next}
+	var chunks []chunk
 	for c := range slices.Chunk(records, chunkLen) {
-		s.chunks = append(s.chunks, slices.Clone(c))
+		chunks = append(chunks, slices.Clone(c))
 	}
+	return snapshotIn(v, next, chunks)
+}
+
+// snapshotIn makes a snapshot of chunks, in UID order.
+func snapshotIn(v UIDValidity, next UID, chunks []chunk) *Snapshot {
+	s := &Snapshot{validity: v, uidNext: next, chunks: chunks}
 	s.count()
-	if n := len(records); n > 0 {
-		s.uidNext = max(s.uidNext, records[n-1].uid+1)
+	if h := s.highest(); h != nil {
+		s.uidNext = max(s.uidNext, h.uid+1)
 	}
-	for i := range records {
-		s.octets += records[i].octets()
+	for _, c := range chunks {
+		for i := range c {
+			s.octets += c[i].octets()
+		}
 	}
 	return s
 }
