@@ -1,16 +1,20 @@
 package cache
 
 import (
+	"errors"
+
 	"imapfs/imapconn"
 	"imapfs/imapconn/imapwire"
 )
 
-// doubt is a text whose length is not the recorded size. After another session
-// has expunged a message, servers answer with an invented text, an empty one or
-// none; and there are servers whose sizes are wrong. So (PROTOCOL.md 1 of the
-// design) the text is not believed: NOOP tells whether the message is gone;
-// if not, a session that begins now must list it and give the same length again.
+// doubt is a text that is not there, or whose length is not the recorded size.
+// After another session has expunged a message, servers answer with an invented
+// text, an empty one or none; and there are servers whose sizes are wrong. So
+// (PROTOCOL.md 1 of the design) the text is not believed: NOOP tells whether the
+// message is gone; if not, a session that begins now must list it and give the same
+// length again.
 type doubt struct {
+	missing  bool // no text came
 	recorded int64
 	said     int64 // the length by the first answer; -1: it cannot be told
 	whole    bool  // the first answer was the whole text
@@ -20,7 +24,7 @@ type doubt struct {
 func (d *doubt) Error() string { return "the text is not as long as the message is said to be" }
 
 // ask lets the server say on the same connection that the message is gone.
-func (l *load) ask(c *lease, d *doubt) error {
+func (l *load) ask(c *lease) error {
 	if err := c.client.Noop(l.box.account.ctx); err != nil {
 		return err
 	}
@@ -31,34 +35,37 @@ func (l *load) ask(c *lease, d *doubt) error {
 	return nil
 }
 
-// settle finds the truth in a session that begins now. A message that is not
-// listed there is gone.
-func (l *load) settle(d *doubt, epoch *epoch) error {
+// settle finds the truth in a session that begins now.
+func (l *load) settle(d *doubt) error {
 	m := l.box
 	c, err := m.account.pool.acquire(l.ctx, want{box: m, fresh: true})
 	if err != nil {
 		return err
 	}
 	defer c.release()
-	if c.epoch.validity != l.key.validity {
-		return errValidity
-	}
-	listed := false
-	err = c.client.FetchMeta(m.account.ctx, imapwire.SetOf(l.key.uid), 0, func(f imapconn.Meta) {
-		listed = listed || f.UID == l.key.uid
-	})
-	switch {
-	case err != nil:
+	if err := l.listed(c); err != nil {
 		return err
-	case !listed:
-		m.learnGone(c.epoch, l.key.uid)
-		return errExpunged
+	}
+	if d.missing {
+		// The first session may not have known the message yet.
+		err := l.attempt(c)
+		if !errors.As(err, &d) {
+			return err
+		}
+	}
+	switch {
+	case d.missing:
+		err = errExpunged
 	case d.run:
 		return l.runAgain(c, d)
 	case d.whole:
 		err = l.wholeAgain(c, d)
 	default:
 		err = l.measure(c, d)
+	}
+	if errors.As(err, &d) && d.missing { // it went while we were at it
+		m.stir(true)
+		return errExpunged
 	}
 	if err != nil {
 		return err
@@ -71,6 +78,23 @@ func (l *load) settle(d *doubt, epoch *epoch) error {
 		})
 	}
 	return nil
+}
+
+// listed makes sure that a session lists the message under the UIDVALIDITY that
+// is meant. One that it does not list is gone.
+func (l *load) listed(c *lease) error {
+	if c.epoch.validity != l.key.validity {
+		return errValidity
+	}
+	found := false
+	err := c.client.FetchMeta(l.box.account.ctx, imapwire.SetOf(l.key.uid), 0, func(f imapconn.Meta) {
+		found = found || f.UID == l.key.uid
+	})
+	if err == nil && !found {
+		l.box.learnGone(c.epoch, l.key.uid)
+		err = errExpunged
+	}
+	return err
 }
 
 // wholeAgain fetches the whole text once more.

@@ -58,6 +58,7 @@ func (m *Mailbox) examine(ctx context.Context, c *imapconn.Client, hear *hearing
 	if known == nil || known.validity != e.validity {
 		return e, nil
 	}
+	hear.learn(known.uidNext)
 	same := data.UIDNext == 0 || data.UIDNext >= known.uidNext
 	if h := known.highest(); same && h != nil && data.Exists > 0 {
 		if same, err = isStill(ctx, c, h); err != nil {

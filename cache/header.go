@@ -43,7 +43,7 @@ func (m *Mailbox) header(ctx context.Context, v UIDValidity, uid UID) ([]byte, e
 	if b, ok := m.cached(v, uid, headerBlock); ok {
 		return b.data, nil
 	}
-	l := m.load(ctx, k, func() []*load { return []*load{m.newLoad(v, uid, header, headerBlock, headerBlock+1)} })
+	l := m.load(ctx, k, func() *load { return m.newLoad(v, uid, header, headerBlock, headerBlock+1) })
 	err := l.await(ctx, "header", m, uid)
 	if err == nil {
 		return l.got[headerBlock], nil
@@ -103,7 +103,9 @@ func (l *load) fetchHeader(c *lease) error {
 	switch {
 	case headerErr != nil || sizeErr != nil:
 		return errors.Join(headerErr, sizeErr)
-	case !found, text.Nil:
+	case !found || !sized:
+		return errDoubtfulHeader
+	case text.Nil:
 		m.stir(true)
 		return errExpunged
 	case text.Err != nil:
@@ -113,7 +115,7 @@ func (l *load) fetchHeader(c *lease) error {
 	if !known {
 		return errExpunged
 	}
-	if !sized || size != recorded {
+	if size != recorded {
 		return errDoubtfulHeader
 	}
 	l.size, l.got = recorded, map[int32][]byte{headerBlock: bytes.Join(text.Chunks, nil)}

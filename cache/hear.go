@@ -19,7 +19,7 @@ type hearing struct {
 	listing bool       // FETCH 1:* is under way: flags are its answers
 	count   int        // messages there are, by EXISTS and EXPUNGE
 	counted bool       // EXISTS of the EXAMINE is in count
-	uidNext UID        // of the EXAMINE; 0: not said
+	uidNext UID        // the session knows all that lies below
 	heard   events
 	expunge imapconn.UIDSet // every UID that went under this selection
 }
@@ -119,11 +119,19 @@ func (h *hearing) messages() int {
 	return h.count
 }
 
-// next is UIDNEXT, as the server said it; 0: it did not.
+// next is one more than the highest UID that the session may have been told of:
+// UIDNEXT of the EXAMINE, or what came since.
 func (h *hearing) next() UID {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.uidNext
+}
+
+// learn says that the session has been told of all that lies below next.
+func (h *hearing) learn(next UID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.uidNext = max(h.uidNext, next)
 }
 
 // hasExpunged reports whether a message went under this selection.

@@ -183,6 +183,7 @@ func (m *Mailbox) catchUp(verify bool) error {
 	if err != nil {
 		return errors.Join(errNotFollowed, err)
 	}
+	l.hear.learn(next.uidNext)
 	return m.publish(next, l.epoch, since)
 }
 

@@ -63,7 +63,9 @@ func (m *Mailbox) list(l *lease) error {
 		}
 	}
 	if err == nil {
-		err = m.publish(next.atLeast(l.hear.next()), l.epoch, since)
+		next = next.atLeast(l.hear.next())
+		l.hear.learn(next.uidNext)
+		err = m.publish(next, l.epoch, since)
 	}
 	if err != nil {
 		l.hear.unfollow()

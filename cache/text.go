@@ -107,8 +107,8 @@ func (m *Mailbox) first(ctx context.Context, v UIDValidity, uid UID) (block, err
 	if b, ok := m.cached(v, uid, 0); ok {
 		return b, nil
 	}
-	l := m.load(ctx, blockKey{m.key(v, uid), 0}, func() []*load {
-		return []*load{m.newLoad(v, uid, opening, 0, 1)}
+	l := m.load(ctx, blockKey{m.key(v, uid), 0}, func() *load {
+		return m.newLoad(v, uid, opening, 0, 1)
 	})
 	if err := l.await(ctx, "open", m, uid); err != nil {
 		return block{}, err
@@ -216,8 +216,8 @@ func (m *Mailbox) block(ctx context.Context, v UIDValidity, uid UID, size int64,
 		return m.first(ctx, v, uid)
 	}
 	m.ahead(v, uid, size, off, n, true)
-	l := m.load(ctx, blockKey{m.key(v, uid), i}, func() []*load {
-		return []*load{m.newLoad(v, uid, run, i, i+1)}
+	l := m.load(ctx, blockKey{m.key(v, uid), i}, func() *load {
+		return m.newLoad(v, uid, run, i, i+1)
 	})
 	if err := l.await(ctx, "read", m, uid); err != nil {
 		return block{}, err

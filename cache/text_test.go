@@ -45,6 +45,32 @@ func TestAThousandReadersCauseOneFetch(t *testing.T) {
 	}
 }
 
+// A session that was begun before a message came may not fetch it until it has
+// been told.
+func TestNewMailIsReadOnAConnectionThatHasNotHeardOfIt(t *testing.T) {
+	s := imaptest.NewScripted(t)
+	in := s.Mailbox("INBOX")
+	in.Add(text(1, 1000))
+	a := openScripted(t, s)
+	m := box(t, a, "INBOX")
+	v := mustLoad(t, m).Validity()
+	eventually(t, short, "the spare connection", func() bool { return len(s.Commands("EXAMINE")) == 2 && a.pool.idling() })
+	time.Sleep(50 * time.Millisecond)
+	for i := 2; i < 6; i++ {
+		n := 1000 + 700_000*(i%2)
+		in.Add(text(i, n))
+		eventually(t, short, "new mail", func() bool { _, ok := m.Snapshot().Find(UID(i)); return ok })
+		if i < 4 {
+			checkText(t, m, UID(i), text(i, n))
+		} else if h, err := m.Header(within(t, short), v, UID(i)); err != nil || !strings.HasSuffix(string(h), "\r\n\r\n") {
+			t.Errorf("%q, %v", h, err)
+		}
+	}
+	if n := len(s.Commands("EXAMINE")); n > 2 {
+		t.Errorf("%d EXAMINEs", n)
+	}
+}
+
 func TestTheCacheIsBoundedInOctets(t *testing.T) {
 	s := imaptest.NewScripted(t)
 	in := s.Mailbox("INBOX")

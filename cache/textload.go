@@ -35,17 +35,15 @@ func (m *Mailbox) newLoad(v UIDValidity, uid UID, what loadKind, first, end int3
 	return &load{job: m.account.newJob(), box: m, key: m.key(v, uid), what: what, first: first, end: end}
 }
 
-// load joins the load of a block, or starts those that make gives.
-func (m *Mailbox) load(ctx context.Context, k blockKey, make func() []*load) *load {
+// load joins the load of a block, or starts the one that begin gives.
+func (m *Mailbox) load(ctx context.Context, k blockKey, begin func() *load) *load {
 	t := m.account.texts
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l := t.loads[k]
 	if l == nil {
-		for _, made := range make() {
-			t.start(made)
-			l = made
-		}
+		l = begin()
+		t.start(l)
 	}
 	l.join(ctx, m.account.cfg.Timeout)
 	return l
@@ -105,44 +103,67 @@ func (t *texts) keep(l *load) {
 // fetch makes one attempt.
 func (l *load) fetch() error {
 	m := l.box
-	lease, err := m.account.pool.acquire(l.ctx, want{box: m})
+	c, err := m.account.pool.acquire(l.ctx, want{box: m})
 	if err != nil {
 		return err
 	}
-	size, known := m.recorded(l.key.validity, l.key.uid)
-	switch {
-	case lease.epoch.validity != l.key.validity:
-		err = errValidity
-	case !known:
-		err = errExpunged
-	case size > maxText:
-		err = imapconn.ErrTooLarge
-	case l.what == header:
-		err = l.fetchHeader(lease)
-	case l.what == run:
-		err = l.fetchRun(lease, size)
-	case size > smallText:
-		err = l.fetchEnds(lease, size)
-	default:
-		err = l.fetchWhole(lease, size, lieLimit)
-	}
-	if errors.Is(err, imapconn.ErrNotOffered) { // no partial FETCH (RFC 1730)
-		err = l.fetchWhole(lease, size, wholeLimit)
+	if err = l.showTo(c); err == nil {
+		err = l.attempt(c)
 	}
 	var d *doubt
 	if errors.As(err, &d) {
-		err = l.ask(lease, d)
+		err = l.ask(c)
 	}
-	epoch := lease.epoch
-	lease.release()
+	c.release()
 	if d != nil && err == nil {
-		err = l.settle(d, epoch)
+		err = l.settle(d)
 	}
 	return err
 }
 
-// part fetches octets of the text, n of 0 being all of it. What is not there is
-// errExpunged.
+// showTo lets a session hear of a message that came after its EXAMINE: what it
+// has not been told of it may not fetch.
+func (l *load) showTo(c *lease) error {
+	s := l.box.snap.Load()
+	if s == nil || l.key.uid < c.hear.next() {
+		return nil
+	}
+	if err := c.client.Noop(l.box.account.ctx); err != nil {
+		return err
+	}
+	c.hear.learn(s.uidNext)
+	return nil
+}
+
+// attempt fetches what is wanted. Where that is not as long as it should be, or
+// not there, the error is a *doubt.
+func (l *load) attempt(c *lease) error {
+	size, known := l.box.recorded(l.key.validity, l.key.uid)
+	var err error
+	switch {
+	case c.epoch.validity != l.key.validity:
+		return errValidity
+	case !known:
+		return errExpunged
+	case size > maxText:
+		return imapconn.ErrTooLarge
+	case l.what == header:
+		return l.fetchHeader(c)
+	case l.what == run:
+		err = l.fetchRun(c, size)
+	case size > smallText:
+		err = l.fetchEnds(c, size)
+	default:
+		err = l.fetchWhole(c, size, lieLimit)
+	}
+	if errors.Is(err, imapconn.ErrNotOffered) { // no partial FETCH (RFC 1730)
+		err = l.fetchWhole(c, size, wholeLimit)
+	}
+	return err
+}
+
+// part fetches octets of the text, n of 0 being all of it. NIL is errExpunged:
+// it means gone, never empty. No text at all is a *doubt.
 func (l *load) part(c *lease, off, n int64, chunk int, limit int64) (imapconn.Text, error) {
 	var got imapconn.Text
 	found := false
@@ -155,9 +176,10 @@ func (l *load) part(c *lease, off, n int64, chunk int, limit int64) (imapconn.Te
 	switch {
 	case err != nil:
 		return got, err
-	case !found, got.Nil:
-		// NIL is gone, never empty; so is OK without a text. That the message is no
-		// longer listed is for the index to find out.
+	case !found:
+		return got, &doubt{missing: true}
+	case got.Nil:
+		// That the message is no longer listed is for the index to find out.
 		l.box.stir(true)
 		return got, errExpunged
 	}
