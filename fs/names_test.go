@@ -215,7 +215,7 @@ func FuzzLookupName(f *testing.F) {
 		if strings.Contains(listed, "%~") {
 			return
 		}
-		if unescape(listed) != c {
+		if unescape(listed) != c && !(top && strings.EqualFold(c, inbox)) {
 			t.Fatalf("%q leads to %q, which is listed as %q", name, c, listed)
 		}
 		if alias, ok := n.alias(name, top); ok {

@@ -44,8 +44,11 @@ func parseDateTime(s []byte) (t time.Time, ok bool) {
 	if !p.ok || len(p.s) > 0 || hour > 23 || minute > 59 || second > 60 {
 		return time.Time{}, false
 	}
+	if year < 1 || day < 1 || time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Day() != day {
+		return time.Time{}, false
+	}
 	t = time.Date(year, month, day, hour, minute, second, 0, zone)
-	return t, day >= 1 && t.Day() == day || second == 60
+	return t, t.Year() <= 9999 // a leap second may go beyond
 }
 
 // dateParser reads s from its front; ok is false from the first mismatch on.
