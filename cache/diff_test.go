@@ -139,6 +139,17 @@ func FuzzSnapshotIsItsEdits(f *testing.F) {
 			edits = edits[n:]
 			m.check(t, next)
 			checkDiff(t, s, next, was, m)
+			// A listing of what is there now leads to the same.
+			edits2, unknown := compare(s, next.chunks)
+			for u := range m {
+				if unknown.Contains(u) {
+					edits2 = append(edits2, edit{record: m[u]})
+				}
+			}
+			listed, _ := s.apply(edits2)
+			if !slices.Equal(uids(listed), uids(next)) {
+				t.Fatalf("a listing of %v leads to %v", uids(next), uids(listed))
+			}
 			added, removed := Diff(s, next)
 			if names != (len(added)+len(removed) > 0) {
 				t.Fatalf("names changed: %v, but added %v, removed %v", names, added, removed)

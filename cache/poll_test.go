@@ -1,0 +1,199 @@
+package cache
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"imapfs/imapconn"
+	"imapfs/imapconn/imaptest"
+)
+
+func TestNothingIsSentWhenNobodyLooks(t *testing.T) {
+	s := imaptest.NewScripted(t)
+	s.Mailbox("INBOX").Add(text(1, 100))
+	s.Mailbox("Sent").Add(text(1, 100))
+	a := openScripted(t, s, func(c *Config, _ *imapconn.Dialer) { c.Poll = 20 * time.Millisecond })
+	mustLoad(t, box(t, a, "INBOX"))
+	m := box(t, a, "Sent")
+	mustLoad(t, m)
+	eventually(t, short, "polls", func() bool { return len(s.Commands("NOOP")) > 2 && len(s.Commands("LIST")) > 2 })
+	// As after ten minutes.
+	past := time.Now().Add(-lookedIntoFor).UnixNano()
+	a.lastLook.Store(past)
+	for m := range a.Tree().all {
+		m.touched.Store(past)
+	}
+	eventually(t, short, "it is quiet", func() bool {
+		n := len(s.Commands(""))
+		time.Sleep(150 * time.Millisecond)
+		return len(s.Commands("")) == n && a.pool.idling()
+	})
+	// Somebody looks again.
+	n := len(s.Commands("LIST"))
+	m.Touch()
+	eventually(t, short, "polls again", func() bool { return len(s.Commands("LIST")) > n+2 })
+}
+
+func TestUnusedConnectionsAreClosedAndTheOthersKeptAlive(t *testing.T) {
+	s := imaptest.NewScripted(t)
+	s.Capabilities("IMAP4rev1")
+	s.Mailbox("INBOX")
+	a := openScripted(t, s)
+	count := func() int {
+		a.pool.mu.Lock()
+		defer a.pool.mu.Unlock()
+		return len(a.pool.conns)
+	}
+	for range 3 {
+		c, err := a.cfg.Dial(within(t, short))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.pool.add(c)
+	}
+	a.tend()
+	if count() != 4 || len(s.Commands("NOOP")) > 0 {
+		t.Errorf("%d connections are left, %q", count(), s.Commands("NOOP"))
+	}
+	a.pool.mu.Lock()
+	for _, c := range a.pool.conns {
+		c.used = time.Now().Add(-unusedNoop - time.Second)
+	}
+	a.pool.mu.Unlock()
+	a.tend()
+	if count() != 2 || len(s.Commands("NOOP")) != 2 || len(s.Commands("LOGOUT")) != 2 {
+		t.Errorf("%d connections are left, %q %q", count(), s.Commands("NOOP"), s.Commands("LOGOUT"))
+	}
+}
+
+func TestStatusIsComparedWithTheSnapshot(t *testing.T) {
+	s := NewSnapshot(7, 12, []Message{{UID: 1, Flags: []string{`\Seen`}}, {UID: 9}, {UID: 11}}, 1, time.Time{})
+	e := &epoch{wire: 7, validity: 7}
+	same := imapconn.StatusData{Messages: 3, UIDNext: 12, UIDValidity: 7, Unseen: 2,
+		HasMessages: true, HasUIDNext: true, HasUIDValidity: true, HasUnseen: true}
+	if !sameStatus(s, e, same) || !sameStatus(s, e, imapconn.StatusData{}) {
+		t.Error("the same is taken for a change")
+	}
+	for what, change := range map[string]func(d *imapconn.StatusData){
+		"messages": func(d *imapconn.StatusData) { d.Messages = 2 },
+		"next":     func(d *imapconn.StatusData) { d.UIDNext = 13 },
+		"validity": func(d *imapconn.StatusData) { d.UIDValidity = 8 },
+		"unseen":   func(d *imapconn.StatusData) { d.Unseen = 3 },
+	} {
+		d := same
+		change(&d)
+		if sameStatus(s, e, d) {
+			t.Errorf("%s: a change is not seen", what)
+		}
+	}
+	if sameStatus(nil, e, same) || sameStatus(s, &epoch{wire: 7, validity: 9}, same) {
+		t.Error("what is not known is the same")
+	}
+}
+
+func TestUsage(t *testing.T) {
+	s := imaptest.NewScripted(t)
+	s.Capabilities("IMAP4rev1")
+	s.Mailbox("INBOX").Add(text(1, 100))
+	s.Mailbox("INBOX").Add(text(1, 50))
+	a := openScripted(t, s)
+	if u, ok := a.Usage(); ok {
+		t.Errorf("%+v is known of nothing", u)
+	}
+	mustLoad(t, box(t, a, "INBOX"))
+	if u, ok := a.Usage(); !ok || u != (Usage{Used: 150, Messages: 2}) {
+		t.Errorf("%+v", u)
+	}
+	s.Capabilities("IMAP4rev1 QUOTA")
+	s.On("GETQUOTAROOT", func(c *imaptest.Call) {
+		c.Send(`* QUOTAROOT INBOX ""`)
+		c.Send(`* QUOTA "" (STORAGE 10 512)`)
+		c.Done("OK done")
+	})
+	b := openScripted(t, s)
+	b.Usage()
+	eventually(t, short, "the quota", func() bool {
+		u, ok := b.Usage()
+		return ok && u == Usage{Used: 10 << 10, Limit: 512 << 10}
+	})
+	for range 20 {
+		b.Usage()
+	}
+	if n := len(s.Commands("GETQUOTAROOT")); n != 1 {
+		t.Errorf("it was asked for %d times", n)
+	}
+}
+
+// An RFC 1730 server has neither partial FETCH nor UIDNEXT, STATUS or IDLE.
+func TestAnIMAP4ServerIsRead(t *testing.T) {
+	s := imaptest.NewScripted(t)
+	s.Capabilities("IMAP4")
+	in := s.Mailbox("INBOX")
+	texts := map[UID][]byte{1: text(1, 1000), 2: text(2, 3_000_000), 3: text(3, 50)}
+	for _, uid := range []UID{1, 2, 3} {
+		in.Add(texts[uid])
+	}
+	s.On("EXAMINE", func(c *imaptest.Call) {
+		c.Send("* 3 EXISTS")
+		c.Send("* OK [UIDVALIDITY 1000] valid")
+		c.Default()
+	})
+	s.On("STATUS", func(c *imaptest.Call) { c.Done("BAD what") })
+	s.On("UID FETCH", func(c *imaptest.Call) {
+		switch {
+		case strings.Contains(c.Args, "BODY"):
+			c.Done("BAD what")
+		case strings.Contains(c.Args, "RFC822.PEEK"):
+			var uid UID
+			fmt.Sscan(c.Args, &uid)
+			c.Send(fmt.Sprintf("* %d FETCH (UID %d RFC822 {%d}\r\n%s)", uid, uid, len(texts[uid]), texts[uid]))
+			c.Done("OK done")
+		default:
+			c.Default()
+		}
+	})
+	a := openScripted(t, s, func(c *Config, _ *imapconn.Dialer) { c.Poll = 50 * time.Millisecond })
+	m := box(t, a, "INBOX")
+	mustLoad(t, m)
+	for uid, want := range texts {
+		checkText(t, m, uid, want)
+	}
+	in.Add(text(4, 70))
+	eventually(t, short, "new mail", func() bool { return slices.Contains(uids(m.Snapshot()), UID(4)) })
+}
+
+func TestTheMemoryServer(t *testing.T) {
+	for _, options := range []imaptest.MemoryOptions{{}, {Revision2: true}} {
+		s, err := imaptest.NewMemory(options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		want := map[UID][]byte{1: text(1, 5000), 2: text(2, 2_000_000), 3: text(3, 200)}
+		for _, uid := range []UID{1, 2, 3} {
+			if err := s.Append("INBOX", want[uid], []string{`\Seen`}, time.Unix(1_600_000_000, 0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a := open(t, s.Addr, s.User, s.Password)
+		m := box(t, a, "INBOX")
+		snap := mustLoad(t, m)
+		if mes := snap.At(0); mes.Date != 1_600_000_000 || len(mes.Flags) != 1 {
+			t.Errorf("%+v", mes)
+		}
+		for uid, w := range want {
+			checkText(t, m, uid, w)
+		}
+		eventually(t, short, "IDLE", a.pool.idling)
+		time.Sleep(100 * time.Millisecond)
+		if err := s.Append("INBOX", text(4, 100), nil, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, time.Second, "new mail", func() bool { return m.Snapshot().Len() == 4 })
+		checkText(t, m, 4, text(4, 100))
+		a.Close()
+	}
+}
