@@ -1,10 +1,12 @@
 package cache
 
+import "time"
+
 // large is a text of more than one block whose size is settled, and how it is
 // being read. It is guarded by texts.mu.
 type large struct {
 	size   int64
-	maxRun int64 // of one run, by the room there is
+	maxRun int64 // of one run, by the room that there is
 
 	pos    int64 // where a forward reader reads next
 	run    int64 // the length of the next run; 0: not reading forward
@@ -18,8 +20,10 @@ const (
 	// requests overtake each other.
 	nearby = 2 * blockLen
 	// randomReads is after how many of them a text is fetched whole, if there is
-	// room: servers scan it from the beginning for each.
+	// room and the line brings it within so many times the time for one run:
+	// servers scan it from the beginning for each.
 	randomReads = 8
+	randomWhole = 16
 )
 
 // span is the octets from first up to end.
@@ -31,9 +35,12 @@ func newLarge(size, cacheLimit int64) *large {
 
 // read notes a read of n octets and says what should be asked for now, whether
 // or not some of it is there. missing: what is read itself is not. room is how
-// much one text may take.
-func (s *large) read(off, n int64, missing bool, room int64) []span {
+// much one text may take, pace how long a run may be lest its reader wait too
+// long on a slow line.
+func (s *large) read(off, n int64, missing bool, room, pace int64) []span {
 	end := min(off+n, s.size)
+	longest := min(s.maxRun, pace)
+	s.run = min(s.run, longest)
 	switch {
 	case off == 0 && s.pos == 0:
 		// Opening has brought the beginning, which is often all that is wanted.
@@ -41,7 +48,7 @@ func (s *large) read(off, n int64, missing bool, room int64) []span {
 	case s.pos > 0 && off >= s.pos-nearby && off <= s.pos+nearby:
 		s.pos = max(s.pos, end)
 		if s.run == 0 {
-			s.run = min(runLen, s.maxRun)
+			s.run = min(runLen, longest)
 			s.ahead = floor(off, s.run)
 			s.mark = s.pos + s.run
 		}
@@ -49,31 +56,30 @@ func (s *large) read(off, n int64, missing bool, room int64) []span {
 		s.pos, s.run = end, 0
 	}
 	if s.run > 0 {
-		return s.forward(off, end, missing)
+		return s.forward(off, end, missing, longest)
 	}
 	if !missing {
 		return nil
 	}
-	if s.random++; s.random > randomReads && s.size <= room {
-		return spans(0, s.size, longRun)
+	if s.random++; s.random > randomReads && s.size <= room && s.size <= randomWhole*longest {
+		return spans(0, s.size, longest)
 	}
-	return []span{s.around(off, end)}
+	return []span{s.around(off, end, min(runLen, longest))}
 }
 
 // around is the run that a random read asks for: near the end just the tail.
-func (s *large) around(off, end int64) span {
-	if off >= s.size-runLen {
+func (s *large) around(off, end, run int64) span {
+	if off >= s.size-run {
 		return span{floor(off, blockLen), s.size}
 	}
-	run := min(runLen, s.maxRun)
 	first := floor(off, run)
 	return span{first, min(max(first+run, end), s.size)}
 }
 
 // forward keeps two runs under way before a reader, longer ones as it goes on.
-func (s *large) forward(off, end int64, missing bool) []span {
+func (s *large) forward(off, end int64, missing bool, longest int64) []span {
 	if s.pos >= s.mark {
-		s.run = min(2*s.run, s.maxRun)
+		s.run = min(2*s.run, longest)
 		s.mark = s.pos + s.run
 	}
 	var out []span
@@ -99,6 +105,35 @@ func spans(first, end, length int64) []span {
 		out = append(out, span{first, min(first+length, end)})
 	}
 	return out
+}
+
+// runTime is how long a run may take to come, by what the line has brought
+// lately; a tenth of a reader's time where that is less.
+const runTime = time.Second
+
+// pace measures what the line brings.
+type pace struct{ rate float64 } // octets a second, by the latest loads; 0: not known
+
+// note takes account of a load. Those that are small say more of the way than
+// of the line.
+func (p *pace) note(octets int64, took time.Duration) {
+	if octets < blockLen || took <= 0 {
+		return
+	}
+	rate := float64(octets) / took.Seconds()
+	if p.rate == 0 {
+		p.rate = rate
+	}
+	p.rate += (rate - p.rate) / 2
+}
+
+// longest is how long a run may be, in octets: whole blocks, at least one.
+func (p *pace) longest(timeout time.Duration) int64 {
+	if p.rate == 0 {
+		return runLen
+	}
+	octets := p.rate * min(runTime, timeout/10).Seconds()
+	return max(floor(int64(min(octets, longRun)), blockLen), blockLen)
 }
 
 // floor is the greatest multiple of unit that is not over n.

@@ -16,6 +16,7 @@ type texts struct {
 	blocks *blocks
 	loads  map[blockKey]*load
 	large  *simplelru.LRU[textKey, *large]
+	pace   pace
 }
 
 // maxLarge bounds the large texts whose readers are remembered, in texts.
@@ -243,7 +244,7 @@ func (m *Mailbox) ahead(v UIDValidity, uid UID, size, off, n int64, missing bool
 		s = newLarge(size, t.limit)
 		t.large.Add(k, s)
 	}
-	for _, sp := range s.read(off, n, missing, t.room()) {
+	for _, sp := range s.read(off, n, missing, t.room(), t.pace.longest(m.account.cfg.Timeout)) {
 		m.loadRun(v, uid, size, sp)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"imapfs/imapconn"
 	"imapfs/imapconn/imapwire"
@@ -17,6 +18,8 @@ type load struct {
 	key        textKey
 	what       loadKind
 	first, end int32 // the blocks that it answers for
+
+	begun time.Time // when the last attempt had its connection
 
 	// Set when the job is done without error.
 	size int64 // of the whole text, the truth
@@ -72,8 +75,12 @@ func (t *texts) run(l *load) {
 	for l.again(err) {
 		err = l.fetch()
 	}
+	took := time.Since(l.begun)
 	t.mu.Lock()
 	t.forget(l)
+	if err == nil {
+		t.pace.note(l.brought(), took)
+	}
 	switch {
 	case err != nil && l.what == run:
 		t.large.Remove(l.key) // the next to open it settles its size anew
@@ -82,6 +89,14 @@ func (t *texts) run(l *load) {
 	}
 	t.mu.Unlock()
 	l.finish(err)
+}
+
+// brought is how many octets came.
+func (l *load) brought() (n int64) {
+	for _, b := range l.got {
+		n += int64(len(b))
+	}
+	return n
 }
 
 // keep puts what a load has brought into the cache, the first block last, as it
@@ -107,6 +122,7 @@ func (l *load) fetch() error {
 	if err != nil {
 		return err
 	}
+	l.begun = time.Now()
 	if err = l.showTo(c); err == nil {
 		err = l.attempt(c)
 	}
