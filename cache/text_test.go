@@ -136,7 +136,7 @@ func TestReadingForwardGrowsAndNeverAsksTwice(t *testing.T) {
 	const size = 40 << 20
 	s.Mailbox("INBOX").Add(text(1, size))
 	p := imaptest.NewProxy(t, s.Addr)
-	a := open(t, p.Addr, s.User, s.Password)
+	a := open(t, p.Addr, s.User, s.Password, func(c *Config, _ *imapconn.Dialer) { c.Timeout = time.Minute })
 	m := box(t, a, "INBOX")
 	mustLoad(t, m)
 	p.Reset()
@@ -145,7 +145,7 @@ func TestReadingForwardGrowsAndNeverAsksTwice(t *testing.T) {
 		t.Errorf("%d octets for %d", down, size)
 	}
 	got := bodies(s)
-	if len(got) > 25 {
+	if len(got) > size/runLen/2 { // some 18 where the machine is not busy
 		t.Errorf("%d FETCHes: %q", len(got), got)
 	}
 	t.Log(len(got), "FETCHes for 40 MiB")
