@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"strconv"
+	"sync"
 
 	"imapfs/imapconn/imapwire"
 )
@@ -12,6 +13,7 @@ import (
 type sink struct {
 	w     *bufio.Writer
 	trace *tracer
+	mu    sync.Mutex // orders reset after the flush that it answers
 }
 
 func newSink(w io.Writer, t *tracer) *sink {
@@ -64,7 +66,17 @@ func (s *sink) secret(line string) {
 }
 
 // flush sends what was written.
-func (s *sink) flush() error { return s.w.Flush() }
+func (s *sink) flush() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Flush()
+}
 
-// reset goes on with another writer; nothing is buffered then.
-func (s *sink) reset(w io.Writer) { s.w.Reset(w) }
+// reset goes on with another writer; nothing is buffered then. The reading
+// goroutine calls it when the answer to STARTTLS is there, which may be before
+// the flush that sent the command has returned.
+func (s *sink) reset(w io.Writer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.w.Reset(w)
+}
