@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -137,16 +138,27 @@ func TestBytesAreTheServers(t *testing.T) {
 	}
 	recent := 0
 	mount := mountDovecot(t, d)
+	work := make(chan told)
+	var readers sync.WaitGroup
+	for range 8 {
+		readers.Go(func() {
+			for m := range work {
+				want := m
+				want.flags = withoutRecent(m.flags)
+				if got := mount.look(t, m); got != want {
+					t.Errorf("the mount shows %+v, the server has %+v", got, want)
+				}
+			}
+		})
+	}
 	for _, m := range before {
 		if strings.Contains(m.flags, `\Recent`) {
 			recent++
 		}
-		want := m
-		want.flags = withoutRecent(m.flags)
-		if got := mount.look(t, m); got != want {
-			t.Errorf("the mount shows %+v, the server has %+v", got, want)
-		}
+		work <- m
 	}
+	close(work)
+	readers.Wait()
 	grep := run(t, "grep", "-r", "-c", "Subject", mount.dir)
 	if grep.status > 1 || grep.stderr != "" {
 		t.Errorf("grep: status %d: %s", grep.status, tail(grep.stderr, 500))

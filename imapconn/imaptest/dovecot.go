@@ -158,7 +158,14 @@ func (d *Dovecot) log() string {
 // Start starts a stopped Dovecot again, on the same ports.
 func (d *Dovecot) Start() {
 	d.tb.Helper()
-	if err := d.start(); err != nil {
+	// The sessions of the stopped one may hold its sockets a moment longer.
+	deadline := time.Now().Add(dovecotStart)
+	err := d.start()
+	for err != nil && time.Now().Before(deadline) {
+		time.Sleep(50 * time.Millisecond)
+		err = d.start()
+	}
+	if err != nil {
 		d.tb.Fatalf("dovecot: %v\n%s", err, d.log())
 	}
 }
