@@ -40,10 +40,10 @@ func (m *Mailbox) header(ctx context.Context, v UIDValidity, uid UID) ([]byte, e
 		}
 	}
 	k := blockKey{m.key(v, uid), headerBlock}
-	if b, ok := m.cached(v, uid, headerBlock); ok {
+	b, l := m.load(ctx, k, func() *load { return m.newLoad(v, uid, header, headerBlock, headerBlock+1) })
+	if l == nil {
 		return b.data, nil
 	}
-	l := m.load(ctx, k, func() *load { return m.newLoad(v, uid, header, headerBlock, headerBlock+1) })
 	err := l.await(ctx, "header", m, uid)
 	if err == nil {
 		return l.got[headerBlock], nil
@@ -52,7 +52,7 @@ func (m *Mailbox) header(ctx context.Context, v UIDValidity, uid UID) ([]byte, e
 		return nil, err
 	}
 	// The text has a length by which it is known.
-	b, err := m.first(ctx, v, uid)
+	b, err = m.first(ctx, v, uid)
 	if err != nil {
 		return nil, err
 	}

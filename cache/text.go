@@ -89,12 +89,17 @@ func (m *Mailbox) TryOpen(v UIDValidity, uid UID) (size int64, ok bool) {
 func (m *Mailbox) cached(v UIDValidity, uid UID, n int32) (block, bool) {
 	t := m.account.texts
 	t.mu.Lock()
-	b, ok := t.blocks.get(blockKey{m.key(v, uid), n})
-	t.mu.Unlock()
+	defer t.mu.Unlock()
+	return m.kept(blockKey{m.key(v, uid), n})
+}
+
+// kept is cached with texts.mu held.
+func (m *Mailbox) kept(k blockKey) (block, bool) {
+	b, ok := m.account.texts.blocks.get(k)
 	if !ok {
 		return block{}, false
 	}
-	if size, known := m.recorded(v, uid); known && size != b.size {
+	if size, known := m.recorded(k.validity, k.uid); known && size != b.size {
 		return block{}, false
 	}
 	return b, true
@@ -105,12 +110,12 @@ func (m *Mailbox) first(ctx context.Context, v UIDValidity, uid UID) (block, err
 	if err := m.valid(v); err != nil {
 		return block{}, err
 	}
-	if b, ok := m.cached(v, uid, 0); ok {
-		return b, nil
-	}
-	l := m.load(ctx, blockKey{m.key(v, uid), 0}, func() *load {
+	b, l := m.load(ctx, blockKey{m.key(v, uid), 0}, func() *load {
 		return m.newLoad(v, uid, opening, 0, 1)
 	})
+	if l == nil {
+		return b, nil
+	}
 	if err := l.await(ctx, "open", m, uid); err != nil {
 		return block{}, err
 	}
@@ -217,9 +222,12 @@ func (m *Mailbox) block(ctx context.Context, v UIDValidity, uid UID, size int64,
 		return m.first(ctx, v, uid)
 	}
 	m.ahead(v, uid, size, off, n, true)
-	l := m.load(ctx, blockKey{m.key(v, uid), i}, func() *load {
+	b, l := m.load(ctx, blockKey{m.key(v, uid), i}, func() *load {
 		return m.newLoad(v, uid, run, i, i+1)
 	})
+	if l == nil {
+		return b, nil
+	}
 	if err := l.await(ctx, "read", m, uid); err != nil {
 		return block{}, err
 	}

@@ -38,18 +38,23 @@ func (m *Mailbox) newLoad(v UIDValidity, uid UID, what loadKind, first, end int3
 	return &load{job: m.account.newJob(), box: m, key: m.key(v, uid), what: what, first: first, end: end}
 }
 
-// load joins the load of a block, or starts the one that begin gives.
-func (m *Mailbox) load(ctx context.Context, k blockKey, begin func() *load) *load {
+// load gives a block that is there, or else joins its load, or starts the one
+// that begin gives. The look and the start are one step: a load that ends
+// between them would be made twice.
+func (m *Mailbox) load(ctx context.Context, k blockKey, begin func() *load) (block, *load) {
 	t := m.account.texts
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if b, ok := m.kept(k); ok {
+		return b, nil
+	}
 	l := t.loads[k]
 	if l == nil {
 		l = begin()
 		t.start(l)
 	}
 	l.join(ctx, m.account.cfg.Timeout)
-	return l
+	return block{}, l
 }
 
 // start runs a load in a goroutine of its own. t.mu is held.
