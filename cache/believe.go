@@ -9,10 +9,9 @@ import (
 
 // doubt is a text that is not there, or whose length is not the recorded size.
 // After another session has expunged a message, servers answer with an invented
-// text, an empty one or none; and there are servers whose sizes are wrong. So
-// (PROTOCOL.md 1 of the design) the text is not believed: NOOP tells whether the
-// message is gone; if not, a session that begins now must list it and give the same
-// length again.
+// text, an empty one or none; and there are servers whose sizes are wrong. So the
+// text is not believed: NOOP tells whether the message is gone; if not, a session
+// that begins now must list it and give the same length again.
 type doubt struct {
 	missing  bool // no text came
 	recorded int64

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"slices"
 	"sync"
 
 	"imapfs/imapconn"
@@ -13,13 +14,13 @@ import (
 type hearing struct {
 	box *Mailbox
 
-	mu      sync.Mutex // taken in callbacks; before looks.mu and Account.mu
-	over    bool       // the selection has ended: nothing more will be heard
-	follows bool       // the index follows it, or is about to
-	listing bool       // FETCH 1:* is under way: flags are its answers
-	count   int        // messages there are, by EXISTS and EXPUNGE
-	counted bool       // EXISTS of the EXAMINE is in count
-	uidNext UID        // the session knows all that lies below
+	mu      sync.Mutex      // taken in callbacks; before looks.mu and Account.mu
+	over    bool            // the selection has ended: nothing more will be heard
+	follows bool            // the index follows it, or is about to
+	listing imapconn.UIDSet // being listed: their flags go to whoever lists
+	count   int             // messages there are, by EXISTS and EXPUNGE
+	counted bool            // EXISTS of the EXAMINE is in count
+	uidNext UID             // the session knows all that lies below
 	heard   events
 	expunge imapconn.UIDSet // every UID that went under this selection
 }
@@ -85,15 +86,17 @@ func (e *events) none() bool {
 func (h *hearing) startListing() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.follows, h.listing = true, true
+	h.follows, h.listing = true, imapconn.AllUIDs()
 	lost := h.heard.lost
 	h.heard = events{lost: lost}
 }
 
-func (h *hearing) endListing() {
+// list says that from now on only these messages are being listed. What is heard
+// of the others meanwhile is news.
+func (h *hearing) list(set imapconn.UIDSet) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.listing = false
+	h.listing = set
 }
 
 // unfollow makes what is heard a hint again.
@@ -153,6 +156,10 @@ func (h *hearing) note(f func(e *events)) {
 	h.box.stir(!follows)
 }
 
+// listsAll reports whether all messages are being listed: then nothing needs a
+// name. mu is held.
+func (h *hearing) listsAll() bool { return slices.Equal(h.listing, imapconn.AllUIDs()) }
+
 // Exists implements imapconn.Recorder.
 func (h *hearing) Exists(n uint32) {
 	h.note(func(e *events) {
@@ -166,7 +173,7 @@ func (h *hearing) Expunged(uid UID) {
 	h.note(func(e *events) {
 		h.count--
 		if uid == 0 {
-			e.changed = e.changed || !h.listing
+			e.changed = e.changed || !h.listsAll()
 			return
 		}
 		h.expunge.Add(uid)
@@ -178,9 +185,9 @@ func (h *hearing) Expunged(uid UID) {
 // Flags implements imapconn.Recorder.
 func (h *hearing) Flags(uid UID, flags []string) {
 	h.mu.Lock()
-	listing := h.listing
+	listed := h.listing.Contains(uid)
 	h.mu.Unlock()
-	if listing {
+	if listed {
 		return // whoever lists hears it too
 	}
 	h.note(func(e *events) {
@@ -193,7 +200,7 @@ func (h *hearing) Flags(uid UID, flags []string) {
 
 // Changed implements imapconn.Recorder.
 func (h *hearing) Changed() {
-	h.note(func(e *events) { e.changed = e.changed || !h.listing })
+	h.note(func(e *events) { e.changed = e.changed || !h.listsAll() })
 }
 
 // Lost implements imapconn.Recorder.

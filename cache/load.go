@@ -137,13 +137,21 @@ func (m *Mailbox) work(j *job) {
 	}
 }
 
+// maxFlips bounds how often one look begins again because UIDVALIDITY changed
+// under it, in times.
+const maxFlips = 3
+
 // look brings the index up to date: by what was heard on the connection that it
 // follows, asking there first for more if verify is set; else by a new listing.
 func (m *Mailbox) look(j *job, verify bool) error {
-	for {
+	for flips := 0; ; {
 		err := m.catchUp(verify)
 		if errors.Is(err, errNotFollowed) {
 			err = m.relist(j)
+		}
+		if errors.Is(err, errValidity) && flips < maxFlips {
+			flips++ // what is asked for is the mailbox as it is now
+			continue
 		}
 		if !j.again(err) {
 			return err

@@ -365,3 +365,52 @@ func TestGrowthAndExpungeDuringTheListing(t *testing.T) {
 	s.On("EXAMINE", nil)
 	eventually(t, short, "the new message", func() bool { _, ok := box(t, a, "INBOX").Snapshot().Find(11); return ok })
 }
+
+func TestFlagsHeardWhileNewMailIsListedAreKept(t *testing.T) {
+	s := imaptest.NewScripted(t)
+	s.Capabilities("IMAP4rev1")
+	in := s.Mailbox("INBOX")
+	for i := range 3 {
+		in.Add(text(i, 100))
+	}
+	a := openScripted(t, s, func(c *Config, _ *imapconn.Dialer) { c.Poll = time.Millisecond })
+	m := box(t, a, "INBOX")
+	mustLoad(t, m)
+	in.Add(text(4, 100))
+	// The sizes of new messages are asked for after the flags of all.
+	s.On("UID FETCH", func(c *imaptest.Call) {
+		if strings.Contains(c.Args, "RFC822.SIZE") {
+			c.Send(`* 2 FETCH (UID 2 FLAGS (\Flagged))`)
+		}
+		c.Default()
+	})
+	s.Cut()
+	eventually(t, short, "new mail", func() bool { return mustLoad(t, m).Len() == 4 })
+	if got, _ := m.Snapshot().Find(2); !slices.Equal(got.Flags, []string{`\Flagged`}) {
+		t.Errorf("flags %q: what was heard is lost", got.Flags)
+	}
+}
+
+func TestUIDVALIDITYThatChangesDuringALookIsNoError(t *testing.T) {
+	s := imaptest.NewScripted(t)
+	s.Capabilities("IMAP4rev1")
+	in := s.Mailbox("INBOX")
+	for i := range 3 {
+		in.Add(text(i, 100))
+	}
+	a := openScripted(t, s, func(c *Config, _ *imapconn.Dialer) { c.Poll = time.Millisecond })
+	m := box(t, a, "INBOX")
+	flipped := false
+	s.On("UID FETCH", func(c *imaptest.Call) {
+		c.Default()
+		if !flipped {
+			flipped = true
+			in.SetValidity(4242)
+			// Another connection finds out while the listing is under way.
+			m.enter(4242)
+		}
+	})
+	if v := mustLoad(t, m).Validity(); v != 4242 {
+		t.Errorf("listed under UIDVALIDITY %d", v)
+	}
+}

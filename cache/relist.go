@@ -56,7 +56,7 @@ func (m *Mailbox) list(l *lease) error {
 	defer m.endWork()
 	l.hear.startListing()
 	next, err := m.listing(l, work)
-	l.hear.endListing()
+	l.hear.list(nil)
 	if err == nil {
 		if next, err = m.absorb(l, next); err != nil && !lostConnection(err) {
 			err = errors.Join(errShort, err)
@@ -79,8 +79,8 @@ func (m *Mailbox) list(l *lease) error {
 }
 
 // listing asks for all messages: of those that are known only the flags. The
-// sizes and dates of these stay what they are (PROTOCOL.md 1 and 3 of the design:
-// a size that arrives later may be that of a message on its way out).
+// sizes and dates of these stay what they are: a size that arrives later may be
+// that of a message on its way out.
 func (m *Mailbox) listing(l *lease, known *Snapshot) (*Snapshot, error) {
 	if known == nil {
 		var all []chunk
@@ -103,6 +103,7 @@ func (m *Mailbox) listing(l *lease, known *Snapshot) (*Snapshot, error) {
 	}
 	edits, unknown := compare(known, now)
 	if len(unknown) > 0 {
+		l.hear.list(unknown)
 		new, err := m.fetchRecords(l, unknown)
 		if err != nil {
 			return nil, err

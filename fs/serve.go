@@ -38,7 +38,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	s.readers.Store(1)
 	var second sync.WaitGroup
 	w := &watch{slow: func() {
-		s.log.Warn("a request kept the reading goroutine busy, starting a second one", "for", handlerPatience)
+		s.log.Debug("a request kept the reading goroutine busy, starting a second one", "for", handlerPatience)
 		s.readers.Store(maxReaders)
 		second.Add(1)
 		go func() { // joined below
