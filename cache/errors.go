@@ -144,8 +144,8 @@ func KindOf(err error) Kind {
 	return IO
 }
 
-// lostConnection reports whether err is the end of a connection, and so worth
-// another try on another.
+// lostConnection reports whether err is the end of a connection, or of what it knew
+// of message numbers, and so worth another try on another.
 func lostConnection(err error) bool {
 	var (
 		conn *imapconn.ConnError
@@ -155,5 +155,6 @@ func lostConnection(err error) bool {
 	if errors.As(err, &down) || errors.As(err, &auth) {
 		return false
 	}
-	return errors.As(err, &conn) || errors.Is(err, imapconn.ErrClosed) || errors.Is(err, imapconn.ErrNotSelected)
+	return errors.As(err, &conn) || errors.Is(err, imapconn.ErrClosed) || errors.Is(err, imapconn.ErrNotSelected) ||
+		errors.Is(err, imapconn.ErrNumbers)
 }

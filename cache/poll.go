@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -90,12 +91,46 @@ func (m *Mailbox) askStatus() error {
 		m.verifyBehind()
 		return nil
 	}
+	if caps := l.client.Caps(); !caps.Rev1() && caps.Has("IMAP4") {
+		l.release()
+		return m.askExamine(j)
+	}
 	data, err := l.client.Status(m.account.ctx, m.WireName(), "MESSAGES", "UIDNEXT", "UIDVALIDITY", "UNSEEN")
 	l.release()
 	switch {
 	case lostConnection(err) || errors.Is(err, context.Canceled):
 		return err
 	case err != nil || !sameStatus(m.snap.Load(), m.current.Load(), data):
+		m.verifyBehind()
+	}
+	return nil
+}
+
+// askExamine asks a server without STATUS (RFC 1730) whether there are other
+// messages: as many as are known, and none behind the highest, are the same ones.
+// Flags it does not ask about, nor does STATUS.
+func (m *Mailbox) askExamine(j *job) error {
+	l, err := m.account.pool.acquire(j.ctx, want{box: m})
+	if err != nil {
+		return err
+	}
+	defer l.release()
+	s := m.snap.Load()
+	if s == nil || l.epoch.validity != s.validity || l.hear.messages() != s.Len() {
+		m.verifyBehind()
+		return nil
+	}
+	first := UID(1)
+	if h := s.highest(); h != nil {
+		first = h.uid + 1
+	}
+	grown := false
+	behind := imapconn.UIDSet{{First: first, Last: math.MaxUint32}}
+	err = l.client.FetchMeta(m.account.ctx, behind, 0, func(f imapconn.Meta) { grown = grown || f.UID >= first })
+	if lostConnection(err) {
+		return err
+	}
+	if err != nil || grown {
 		m.verifyBehind()
 	}
 	return nil

@@ -120,26 +120,35 @@ func (t *texts) keep(l *load) {
 	}
 }
 
-// fetch makes one attempt.
+// fetch makes one attempt; a second one in a new session where message numbers do
+// not hold, by which alone RFC 1730 gives parts of texts.
 func (l *load) fetch() error {
-	m := l.box
-	c, err := m.account.pool.acquire(l.ctx, want{box: m})
-	if err != nil {
-		return err
+	d, err := l.fetchIn(want{box: l.box})
+	if errors.Is(err, imapconn.ErrNumbers) {
+		d, err = l.fetchIn(want{box: l.box, fresh: true})
 	}
-	l.begun = time.Now()
-	if err = l.showTo(c); err == nil {
-		err = l.attempt(c)
-	}
-	var d *doubt
-	if errors.As(err, &d) {
-		err = l.ask(c)
-	}
-	c.release()
 	if d != nil && err == nil {
 		err = l.settle(d)
 	}
 	return err
+}
+
+// fetchIn makes an attempt in one session. A doubt is returned where the session
+// does not say that the message is gone.
+func (l *load) fetchIn(w want) (d *doubt, err error) {
+	c, err := l.box.account.pool.acquire(l.ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	defer c.release()
+	l.begun = time.Now()
+	if err = l.showTo(c); err == nil {
+		err = l.attempt(c)
+	}
+	if errors.As(err, &d) {
+		err = l.ask(c)
+	}
+	return d, err
 }
 
 // showTo lets a session hear of a message that came after its EXAMINE: what it
@@ -177,7 +186,7 @@ func (l *load) attempt(c *lease) error {
 	default:
 		err = l.fetchWhole(c, size, lieLimit)
 	}
-	if errors.Is(err, imapconn.ErrNotOffered) { // no partial FETCH (RFC 1730)
+	if errors.Is(err, imapconn.ErrNotOffered) { // RFC 1730, and no PARTIAL either
 		err = l.fetchWhole(c, size, wholeLimit)
 	}
 	return err

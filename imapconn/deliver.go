@@ -12,7 +12,9 @@ func (c *Client) deliver(n SeqNum, a *fetchAnswer) {
 	uid := c.placed(box, n, a.meta.UID)
 	for i := range a.texts {
 		a.texts[i].UID = a.meta.UID
-		c.deliverText(&a.texts[i])
+		if !c.deliverPartial(n, &a.texts[i]) {
+			c.deliverText(&a.texts[i])
+		}
 	}
 	if a.meta.UID != 0 {
 		c.deliverMeta(a.meta)
@@ -38,7 +40,9 @@ func (c *Client) placed(box *selection, n SeqNum, uid UID) UID {
 	case uid == 0:
 		return known
 	case known == 0:
+		box.mu.Lock()
 		box.table.set(n, uid)
+		box.mu.Unlock()
 	case known != uid:
 		c.lost("another UID at the same number")
 	}

@@ -22,9 +22,10 @@
 // An answer is bound to its question by tag, and a FETCH by the UID that it
 // bears, never by the one that was asked for; two commands whose answers could
 // be mistaken for each other are never in flight together (pipeline.go has the
-// rules). Message numbers are never sent. Numbers that the server sends are
-// turned into UIDs by a table that EXISTS and EXPUNGE keep, 4 octets a message;
-// where it can no longer be right the Recorder is told Lost.
+// rules). Message numbers are sent in PARTIAL only, which goes alone and is
+// believed only while they stand still. Numbers that the server sends are turned
+// into UIDs by a table that EXISTS and EXPUNGE keep, 4 octets a message; where it
+// can no longer be right the Recorder is told Lost.
 //
 // The goroutine that reads the connection waits for nothing but the connection.
 // Callbacks run on it, in the order of the server's words: they return at once,
@@ -68,8 +69,8 @@
 // that is gone with an invented text of another length: a text is to be
 // believed by its length. FETCH answers may repeat facts, and give some of
 // them. IDLE is a hint: some servers offer it and say nothing. A NO without a
-// code says little. PARTIAL (RFC 1730) is not sent: such servers give whole
-// texts only.
+// code says little. A server of RFC 1730 gives parts of texts by PARTIAL, one at a
+// time and by message number (partial.go).
 //
 // # Why not an existing client
 //

@@ -231,9 +231,6 @@ func TestAnRFC1730ServerIsAskedInItsWords(t *testing.T) {
 	if err := c.FetchHeader(t.Context(), set, 0, func(Text) { n++ }); err != nil || n != 1 {
 		t.Errorf("%d headers, %v", n, err)
 	}
-	if _, err := texts(t.Context(), c, set, Part{Octets: 5}); !errors.Is(err, ErrNotOffered) {
-		t.Error(err)
-	}
 }
 
 func TestALongSetGoesInSeveralLines(t *testing.T) {

@@ -162,6 +162,9 @@ func (c *Client) wants(uid UID, section string, origin int64, whole bool) (chunk
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, cmd := range c.flight {
+		if a, ok := cmd.answer.(*partialAnswer); ok && section == "" && whole {
+			return a.part.Chunk, a.part.Limit, !cmd.abandoned.Load()
+		}
 		a, ok := cmd.answer.(*textAnswer)
 		if !ok || cmd.abandoned.Load() || !a.offers(section, origin, whole) || uid != 0 && !a.set.Contains(uid) {
 			continue

@@ -29,20 +29,24 @@ func (a *textAnswer) confusable(other answerer) bool {
 // is called at most once for a UID. Past the end of the text a part is empty or
 // short.
 //
-// An RFC 1730 server gives whole texts only: ErrNotOffered for a part.
+// An RFC 1730 server gives a part by PARTIAL (partial.go), one at a time:
+// ErrNumbers where message numbers do not hold any more, ErrNotOffered where it
+// knows no PARTIAL.
 //
 // f runs on the goroutine that reads the connection: it returns at once and
 // does not call the Client. It is not called any more once FetchText returned.
 // The chunks are the callee's.
 func (c *Client) FetchText(ctx context.Context, set UIDSet, p Part, f func(Text)) error {
-	item, old := "BODY.PEEK[]", "RFC822.PEEK"
+	item := "BODY.PEEK[]"
 	switch {
 	case p.Octets < 0 || p.Offset < 0 || p.Octets == 0 && p.Offset > 0:
 		return errors.New("fetch: no such part of a text")
+	case p.Octets > 0 && c.needsPartial():
+		return c.fetchPartial(ctx, set, p.filled(), f)
 	case p.Octets > 0:
-		item, old = fmt.Sprintf("BODY.PEEK[]<%d.%d>", p.Offset, p.Octets), ""
+		item = fmt.Sprintf("BODY.PEEK[]<%d.%d>", p.Offset, p.Octets)
 	}
-	return c.fetchText(ctx, set, item, old, "", p, f)
+	return c.fetchText(ctx, set, item, "RFC822.PEEK", "", p, f)
 }
 
 // FetchHeader gives f the header of each message in set, the empty line
@@ -52,19 +56,23 @@ func (c *Client) FetchHeader(ctx context.Context, set UIDSet, limit int64, f fun
 	return c.fetchText(ctx, set, "BODY.PEEK[HEADER]", "RFC822.HEADER", "HEADER", Part{Limit: limit}, f)
 }
 
-// fetchText asks for item, or for what RFC 1730 calls it.
-func (c *Client) fetchText(ctx context.Context, set UIDSet, item, old, section string, p Part, f func(Text)) error {
-	if !c.Caps().Rev1() && c.Caps().Has("IMAP4") {
-		if item = old; old == "" {
-			return fmt.Errorf("fetch of part of a text: %w", ErrNotOffered)
-		}
-	}
+// filled has the defaults in place of zeros.
+func (p Part) filled() Part {
 	if p.Chunk <= 0 {
 		p.Chunk = DefaultChunk
 	}
 	if p.Limit <= 0 {
 		p.Limit = DefaultTextLimit
 	}
+	return p
+}
+
+// fetchText asks for item, or for what RFC 1730 calls it.
+func (c *Client) fetchText(ctx context.Context, set UIDSet, item, old, section string, p Part, f func(Text)) error {
+	if c.needsPartial() {
+		item = old
+	}
+	p = p.filled()
 	return c.fetch(ctx, set, "(UID "+item+")", func(part UIDSet) answerer {
 		return &textAnswer{set: part, section: section, part: p, f: f}
 	})

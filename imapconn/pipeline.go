@@ -9,12 +9,13 @@ import (
 // What may be in flight together (RFC 3501 §5.5):
 //
 //   - what changes the state of the connection goes alone: SELECT, EXAMINE,
-//     UNSELECT, LOGIN, AUTHENTICATE, STARTTLS, ENABLE, IDLE, LOGOUT;
+//     UNSELECT, LOGIN, AUTHENTICATE, STARTTLS, ENABLE, IDLE, LOGOUT; and PARTIAL,
+//     the only command that bears a message number;
 //   - two commands whose untagged answers could not be told apart wait for each
 //     other: two LISTs, two SEARCHes, two STATUSes of one mailbox, two FETCHes of
 //     the same part of the same message;
-//   - everything else is sent at once. No command here uses sequence numbers,
-//     so none can be thrown off by an EXPUNGE.
+//   - everything else is sent at once. It uses no sequence numbers, so an EXPUNGE
+//     cannot throw it off.
 //
 // Commands are sent in the order in which they were given; one that must wait
 // makes those behind it wait.

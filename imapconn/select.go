@@ -3,6 +3,7 @@ package imapconn
 import (
 	"context"
 	"strings"
+	"sync"
 
 	"imapfs/imapconn/imapwire"
 )
@@ -12,9 +13,31 @@ import (
 type selection struct {
 	data     SelectData
 	rec      Recorder // nil: nobody listens
-	table    *seqTable
-	counted  bool // EXISTS came: EXPUNGE now means this mailbox
+	counted  bool     // EXISTS came: EXPUNGE now means this mailbox
 	answered bool
+
+	mu    sync.Mutex // innermost; held by the reader to change what follows, by others to look at it
+	table *seqTable  // nil: lost
+	moved uint64     // how often message numbers have shifted
+}
+
+// renumber gives the table up for another, or for none.
+func (box *selection) renumber(t *seqTable) {
+	box.mu.Lock()
+	defer box.mu.Unlock()
+	box.table = t
+	box.moved++
+}
+
+// number gives the message number of a UID, 0 where the table does not know it,
+// and how often numbers have shifted so far. lost: there is no table.
+func (box *selection) number(uid UID) (n SeqNum, moved uint64, lost bool) {
+	box.mu.Lock()
+	defer box.mu.Unlock()
+	if box.table == nil {
+		return 0, box.moved, true
+	}
+	return box.table.find(uid), box.moved, false
 }
 
 // Examine selects a mailbox for reading: nothing in it changes, \Recent stays
@@ -105,7 +128,8 @@ func (c *Client) selectionCoded(code imapwire.Code) {
 	case "CLOSED": // what came before was about the mailbox that was left (RFC 7162 §3.2.11)
 		if !answered {
 			box.data = SelectData{ReadOnly: box.data.ReadOnly}
-			box.table, box.counted = &seqTable{}, false
+			box.renumber(&seqTable{})
+			box.counted = false
 		}
 	}
 }

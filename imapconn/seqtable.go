@@ -74,6 +74,24 @@ func (t *seqTable) uid(seq SeqNum) UID {
 	return 0
 }
 
+// find gives the number of the message with a UID, 0 if it was never said. UIDs
+// rise with the numbers, so most chunks are passed by.
+func (t *seqTable) find(uid UID) SeqNum {
+	n := uint32(0)
+	for _, c := range t.chunks {
+		if len(c.uids) > 0 {
+			first, last := c.uids[0], c.uids[len(c.uids)-1]
+			if (first == 0 || first <= uid) && (last == 0 || uid <= last) {
+				if i := slices.Index(c.uids, uid); i >= 0 {
+					return SeqNum(n) + SeqNum(i) + 1
+				}
+			}
+		}
+		n += c.n
+	}
+	return 0
+}
+
 // set records the UID of a message. The table holds seq.
 func (t *seqTable) set(seq SeqNum, u UID) {
 	i := t.seek(seq)

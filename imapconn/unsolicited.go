@@ -8,13 +8,17 @@ func (c *Client) exists(n uint32) {
 	}
 	if !answered {
 		// The last one counts: one before may have been the mailbox we leave.
-		box.table, box.counted = &seqTable{}, true
+		box.renumber(&seqTable{})
+		box.counted = true
 	}
 	switch known := box.table.n; {
 	case n < known:
 		c.lost("fewer EXISTS without EXPUNGE")
 	case n > known:
-		if err := box.table.grow(n); err != nil {
+		box.mu.Lock()
+		err := box.table.grow(n)
+		box.mu.Unlock()
+		if err != nil {
 			c.dec.Fail(err)
 			return
 		}
@@ -34,7 +38,10 @@ func (c *Client) expunge(n uint32) {
 		c.lost("EXPUNGE of a number that is no message's")
 		return
 	}
+	box.mu.Lock()
 	uid := box.table.expunge(SeqNum(n))
+	box.moved++
+	box.mu.Unlock()
 	if answered && box.rec != nil {
 		box.rec.Expunged(uid)
 	}
@@ -46,7 +53,7 @@ func (c *Client) lost(reason string) {
 	if box == nil || box.table == nil || c.dec.Err() != nil || !answered {
 		return
 	}
-	box.table = nil
+	box.renumber(nil)
 	c.log.Debug("message numbers lost", "server", c.host, "reason", reason)
 	if box.rec != nil {
 		box.rec.Lost(reason)
