@@ -66,7 +66,7 @@ func daemonMain(dir string) error {
 	o.MountPoint = dir
 	o.Umask = 0o077
 	o.UID, o.GID = uint32(os.Getuid()), uint32(os.Getgid())
-	o.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	o.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	a := newFakeAccount()
 	s, err := mount(a, o)
 	if err != nil {
