@@ -10,7 +10,7 @@ IMAPFS_CORPUS ?= $(abspath $(wildcard ../shared/corpus))
 export IMAPFS_CORPUS
 
 .DEFAULT_GOAL := imapfs
-.PHONY: check-go imapfs deps demo test bench fuzz lint install uninstall clean help
+.PHONY: check-go imapfs deps demo test test-servers bench fuzz lint install uninstall clean help
 
 check-go: # is Go new enough?
 	@.ci/check-go
@@ -27,6 +27,11 @@ demo: imapfs # mount sample mail, show what one can do with it, unmount
 
 test: check-go deps # every test, under six minutes
 	@.ci/test
+
+test-servers: check-go deps # the read suite on every server; writes the table of the README
+	@.ci/deps servers
+	go test -timeout 30m ./imapconn/imaptest -run Installed -installed
+	go test -timeout 30m ./cmd/imapfs -run '^TestServers$$' -servers all -servers-table '$(abspath README.md)'
 
 bench: check-go deps # the Go benchmarks; BENCH=regexp chooses
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./... ./testdata

@@ -102,7 +102,11 @@ func (l *load) wholeAgain(c *lease, d *doubt) error {
 	switch {
 	case err != nil:
 		return err
-	case t.Err != nil || t.Octets != d.said && t.Octets != d.recorded:
+	case t.Err != nil:
+		return errLengths
+	case d.said == 0 && d.recorded == 0 && t.Octets > 0:
+		return l.wholeAgain(c, &doubt{recorded: 0, said: t.Octets, whole: true})
+	case t.Octets != d.said && (t.Octets != d.recorded || d.recorded == 0):
 		return errLengths
 	}
 	l.take(t.Chunks, t.Octets)

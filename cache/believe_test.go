@@ -292,3 +292,28 @@ func TestTextsOfAnotherSessionOnDovecot(t *testing.T) {
 		a.Close()
 	}
 }
+
+// TestASessionThatSeesNothingIsNotBelieved has a session that lost the file of a
+// message, as GNU mailutils does when another session moves it: size and text are
+// empty there. One that begins now sees it.
+func TestASessionThatSeesNothingIsNotBelieved(t *testing.T) {
+	for _, n := range []int{0, 9000, 300_000} {
+		s := imaptest.NewScripted(t)
+		in := s.Mailbox("INBOX")
+		in.Add(text(1, n))
+		in.LieSize(1, -int64(n))
+		in.AnswerBody(1, `""`)
+		a := openScripted(t, s)
+		m := box(t, a, "INBOX")
+		mustLoad(t, m)
+		s.On("EXAMINE", func(c *imaptest.Call) {
+			in.LieSize(1, 0)
+			in.AnswerBody(1, "")
+			c.Default()
+		})
+		checkText(t, m, 1, text(1, n))
+		if got, _ := m.Snapshot().Find(1); got.Size != int64(n) {
+			t.Errorf("its size is shown as %d, not %d", got.Size, n)
+		}
+	}
+}

@@ -53,8 +53,9 @@ func (m *Mailbox) examine(ctx context.Context, c *imapconn.Client, hear *hearing
 			break
 		}
 	}
+	m.entered.Store(time.Now().UnixNano())
 	hear.begin(data.Exists, data.UIDNext)
-	e := m.enter(data.UIDValidity)
+	e := m.enter(data.UIDValidity, data.Exists == 0)
 	if known == nil || known.validity != e.validity {
 		return e, nil
 	}
@@ -83,8 +84,9 @@ func isStill(ctx context.Context, c *imapconn.Client, r *record) (bool, error) {
 		if f.UID != r.uid || !f.HasDate && !f.HasSize {
 			return
 		}
-		// A size of 0 is what some say of a message that is going.
-		sizeDiffers := f.HasSize && f.Size != 0 && !r.ours && now.octets() != r.octets()
+		// A size of 0 is what some say of a message that is going, or that they
+		// have lost sight of.
+		sizeDiffers := f.HasSize && f.Size != 0 && r.octets() != 0 && !r.ours && now.octets() != r.octets()
 		dateDiffers := f.HasDate && now.unix() != r.unix()
 		same = same && !sizeDiffers && !dateDiffers
 	})
@@ -92,11 +94,16 @@ func isStill(ctx context.Context, c *imapconn.Client, r *record) (bool, error) {
 }
 
 // enter gives the epoch of a UIDVALIDITY, a new one where it is not that of now.
-func (m *Mailbox) enter(wire UIDValidity) *epoch {
+// A mailbox that was empty and is empty has no UIDs that could mean others: some
+// (GNU mailutils) have a UIDVALIDITY only once there is a message.
+func (m *Mailbox) enter(wire UIDValidity, empty bool) *epoch {
 	m.index.mu.Lock()
 	defer m.index.mu.Unlock()
-	if e := m.current.Load(); e != nil && e.wire == wire {
-		return e
+	if e := m.current.Load(); e != nil {
+		s := m.snap.Load()
+		if e.wire == wire || empty && s != nil && s.validity == e.validity && s.Len() == 0 {
+			return e
+		}
 	}
 	e := &epoch{wire: wire, validity: wire}
 	m.begun(e)
@@ -107,6 +114,11 @@ func (m *Mailbox) enter(wire UIDValidity) *epoch {
 func (m *Mailbox) shuffled(old *epoch) *epoch {
 	m.index.mu.Lock()
 	defer m.index.mu.Unlock()
+	return m.shuffle(old)
+}
+
+// shuffle is shuffled with index.mu held.
+func (m *Mailbox) shuffle(old *epoch) *epoch {
 	if e := m.current.Load(); e != old {
 		return e
 	}
@@ -120,6 +132,7 @@ func (m *Mailbox) shuffled(old *epoch) *epoch {
 
 // begun makes e the epoch of now. index.mu is held.
 func (m *Mailbox) begun(e *epoch) {
+	m.index.gone = nil
 	if m.current.Swap(e) != nil {
 		m.account.log.Info("mailbox has a new UIDVALIDITY", "mailbox", m.full(), "uidvalidity", e.validity)
 		m.stir(true)

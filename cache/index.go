@@ -1,8 +1,11 @@
 package cache
 
 import (
+	"slices"
 	"sync"
 	"time"
+
+	"imapfs/imapconn"
 )
 
 // index is how the snapshots of a mailbox are made. Who looks at the server
@@ -14,6 +17,8 @@ type index struct {
 	found   []edit // what readers of texts have found out since the work was begun
 
 	flags *flagSets // the worker's own while there is one
+
+	gone imapconn.UIDSet // the messages that went under the epoch of now
 }
 
 // startWork gives the snapshot to work on: nil where there is none under this
@@ -50,6 +55,10 @@ func (m *Mailbox) publish(next *Snapshot, e *epoch, since time.Time) error {
 	}
 	next, _ = next.apply(m.index.found)
 	m.index.found = nil
+	if m.reused(next) {
+		m.shuffle(e)
+		return errValidity
+	}
 	if len(next.flags) != len(m.index.flags.sets) {
 		s := *next
 		s.flags = m.index.flags.sets
@@ -58,6 +67,18 @@ func (m *Mailbox) publish(next *Snapshot, e *epoch, since time.Time) error {
 	m.show(next)
 	m.checked.Store(&since)
 	return nil
+}
+
+// reused reports whether next has a message that was known to be expunged: its
+// UID is that of another one now. A mailbox deleted and made again within a second
+// is so where UIDVALIDITY is the time (Cyrus). index.mu is held.
+func (m *Mailbox) reused(next *Snapshot) bool {
+	old := m.snap.Load()
+	if old == nil || old.validity != next.validity || len(m.index.gone) == 0 {
+		return false
+	}
+	added, _ := Diff(old, next)
+	return slices.ContainsFunc(added, m.index.gone.Contains)
 }
 
 // show publishes a snapshot, unless it is the one that is seen. index.mu is held.
@@ -69,8 +90,14 @@ func (m *Mailbox) show(next *Snapshot) {
 	s := *next
 	if old != nil {
 		s.gen, s.changed = old.gen+1, old.changed
-		if added, removed := Diff(old, &s); len(added)+len(removed) > 0 {
+		added, removed := Diff(old, &s)
+		if len(added)+len(removed) > 0 {
 			s.changed = later(time.Now(), old.changed)
+		}
+		if old.validity == s.validity {
+			for _, uid := range removed {
+				m.index.gone.Add(uid)
+			}
 		}
 	} else {
 		// What was there before somebody looked is not known to have changed: the

@@ -402,13 +402,13 @@ func TestUIDVALIDITYThatChangesDuringALookIsNoError(t *testing.T) {
 	m := box(t, a, "INBOX")
 	flipped := false
 	s.On("UID FETCH", func(c *imaptest.Call) {
-		c.Default()
 		if !flipped {
 			flipped = true
 			in.SetValidity(4242)
 			// Another connection finds out while the listing is under way.
-			m.enter(4242)
+			m.enter(4242, false)
 		}
+		c.Default()
 	})
 	if v := mustLoad(t, m).Validity(); v != 4242 {
 		t.Errorf("listed under UIDVALIDITY %d", v)

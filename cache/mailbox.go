@@ -27,9 +27,13 @@ type Mailbox struct {
 	gone    atomic.Bool               // no longer in the tree
 	checked atomic.Pointer[time.Time] // when the looking began that what is published comes from
 
-	index index
-	looks looks
-	asked time.Time // when poll asked about it; poll's own
+	index   index
+	looks   looks
+	entered atomic.Int64 // when the server said last which mailbox has the name, Unix nanoseconds
+
+	// poll's own:
+	asked    time.Time // when it asked
+	disputed *Snapshot // STATUS said something else
 }
 
 // Path is the decoded levels of the name, none for the root. Not to be modified.

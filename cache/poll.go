@@ -63,8 +63,9 @@ func (a *Account) ask() {
 func (a *Account) toAsk() []*Mailbox {
 	var all []*Mailbox
 	for m := range a.Tree().all {
-		since := m.checked.Load()
-		if since != nil && m.lookedInto() && time.Since(*since) > a.cfg.Poll/2 {
+		if since := m.checked.Load(); since == nil || !m.lookedInto() {
+			continue
+		} else if old := a.cfg.Poll / 2; time.Since(*since) > old || time.Since(time.Unix(0, m.entered.Load())) > old {
 			all = append(all, m)
 		}
 	}
@@ -72,49 +73,92 @@ func (a *Account) toAsk() []*Mailbox {
 	return all[:min(len(all), pollMost)]
 }
 
-// askStatus asks whether a mailbox has changed, and has somebody look if so.
-// One that is selected somewhere is asked there, by NOOP. It is called by poll only.
+// askStatus asks whether a mailbox has changed, and has somebody look if so. It
+// is called by poll only.
+//
+// One that the index follows is asked there, by NOOP. That is not enough: a mailbox
+// that was deleted and made again goes on in the sessions that had the old one
+// selected, with Courier, GNU mailutils and others. Which mailbox has the name now
+// is known to STATUS and EXAMINE.
 func (m *Mailbox) askStatus() error {
 	m.asked = time.Now()
-	if h := m.follow.Load(); h != nil && h.live() {
+	h := m.follow.Load()
+	switch {
+	case h != nil && h.live():
 		m.verifyBehind()
+	case m.lookingNow():
 		return nil
+	default:
+		h = nil
 	}
 	j := m.account.newJob()
 	defer j.finish(nil)
-	l, err := m.account.pool.acquire(j.ctx, want{})
-	if err != nil {
-		return err
-	}
-	if m.account.pool.selects(l, m) { // STATUS is not for the selected mailbox
-		l.release()
+	l, err := m.account.pool.acquire(j.ctx, want{beside: m, spare: h != nil})
+	switch {
+	case errors.Is(err, errNoSpare) && h == nil:
 		m.verifyBehind()
 		return nil
+	case errors.Is(err, errNoSpare):
+		return m.askExamine(j, h)
+	case err != nil:
+		return err
 	}
-	if caps := l.client.Caps(); !caps.Rev1() && caps.Has("IMAP4") {
+	if caps := l.client.Caps(); !caps.Rev1() && caps.Has("IMAP4") { // RFC 1730 has no STATUS
 		l.release()
-		return m.askExamine(j)
+		return m.askExamine(j, h)
 	}
+	s := m.snap.Load()
 	data, err := l.client.Status(m.account.ctx, m.WireName(), "MESSAGES", "UIDNEXT", "UIDVALIDITY", "UNSEEN")
 	l.release()
 	switch {
 	case lostConnection(err) || errors.Is(err, context.Canceled):
 		return err
-	case err != nil || !sameStatus(m.snap.Load(), m.current.Load(), data):
+	case err == nil && sameStatus(s, m.current.Load(), data):
+		m.entered.Store(time.Now().UnixNano())
+	case h == nil:
 		m.verifyBehind()
+	case err != nil || data.HasUIDValidity && data.UIDValidity != m.wireValidity():
+		m.lookAnew(h)
+	case m.disputed == s:
+		// NOOP had its time to say what STATUS says.
+		m.lookAnew(h)
+	default:
+		m.disputed = s
 	}
 	return nil
 }
 
-// askExamine asks a server without STATUS (RFC 1730) whether there are other
-// messages: as many as are known, and none behind the highest, are the same ones.
-// Flags it does not ask about, nor does STATUS.
-func (m *Mailbox) askExamine(j *job) error {
-	l, err := m.account.pool.acquire(j.ctx, want{box: m})
+// wireValidity is UIDVALIDITY as the server gave it last.
+func (m *Mailbox) wireValidity() UIDValidity {
+	if e := m.current.Load(); e != nil {
+		return e.wire
+	}
+	return 0
+}
+
+// enterEvery is how often a mailbox that can be asked about only where the index
+// follows it is examined anew there: then it has to be listed anew, too.
+const enterEvery = 5 * time.Minute
+
+// askExamine asks by EXAMINE: a server without STATUS, or where all connections
+// have the mailbox selected. Where the index follows it (h is not nil), that is
+// for UIDVALIDITY. Else as many messages as are known, and none behind the
+// highest, are the same ones. Flags it does not ask about, nor does STATUS.
+func (m *Mailbox) askExamine(j *job, h *hearing) error {
+	l, err := m.account.pool.acquire(j.ctx, want{box: m, fresh: true, spare: h != nil})
+	if errors.Is(err, errNoSpare) {
+		if time.Since(time.Unix(0, m.entered.Load())) > enterEvery {
+			m.lookAnew(h)
+		}
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	defer l.release()
+	if h != nil {
+		return nil // another UIDVALIDITY is a new epoch, and somebody looks already
+	}
 	s := m.snap.Load()
 	if s == nil || l.epoch.validity != s.validity || l.hear.messages() != s.Len() {
 		m.verifyBehind()
@@ -136,6 +180,22 @@ func (m *Mailbox) askExamine(j *job) error {
 	return nil
 }
 
+// lookAnew has the mailbox examined and listed anew, without anybody waiting for
+// it: what is heard where the index follows it is not the truth.
+func (m *Mailbox) lookAnew(h *hearing) {
+	if m.follow.CompareAndSwap(h, nil) {
+		h.unfollow()
+	}
+	m.stir(true)
+}
+
+// lookingNow reports whether somebody asks the server.
+func (m *Mailbox) lookingNow() bool {
+	m.looks.mu.Lock()
+	defer m.looks.mu.Unlock()
+	return m.looks.job != nil
+}
+
 // verifyBehind has the server asked, without anybody waiting for it.
 func (m *Mailbox) verifyBehind() {
 	m.looks.mu.Lock()
@@ -143,13 +203,6 @@ func (m *Mailbox) verifyBehind() {
 	if m.looks.job == nil {
 		m.startLooking(true)
 	}
-}
-
-// selects reports whether a leased connection has a mailbox selected.
-func (p *pool) selects(l *lease, m *Mailbox) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return l.conn.has(m)
 }
 
 // sameStatus reports whether STATUS says nothing that the snapshot does not.

@@ -197,3 +197,108 @@ func TestTheMemoryServer(t *testing.T) {
 		a.Close()
 	}
 }
+
+// TestAMailboxMadeAgainBehindAnOpenOneIsFound has sessions go on with a deleted
+// mailbox, as those of Courier do: NOOP and IDLE say nothing of the new one.
+func TestAMailboxMadeAgainBehindAnOpenOneIsFound(t *testing.T) {
+	poll := func(c *Config, _ *imapconn.Dialer) { c.Poll = 20 * time.Millisecond }
+	alone := func(c *Config, _ *imapconn.Dialer) { c.Poll, c.Connections = 20*time.Millisecond, 2 }
+	for what, change := range map[string]settings{"STATUS": poll, "two connections": alone} {
+		t.Run(what, func(t *testing.T) {
+			s := imaptest.NewScripted(t)
+			b := s.Mailbox("INBOX")
+			b.Add([]byte("old"))
+			a := openScripted(t, s, change)
+			m := box(t, a, "INBOX")
+			old := mustLoad(t, m).Validity()
+			b.SetValidity(uint32(old) + 7)
+			eventually(t, short, "the new mailbox is shown", func() bool {
+				m.Touch()
+				return m.Snapshot().Validity() != old
+			})
+		})
+	}
+	t.Run("RFC 1730", func(t *testing.T) {
+		s := imaptest.NewStrict(t, imaptest.StrictOptions{Delimiter: '/'})
+		s.Create("Box")
+		s.Deliver("Box", []byte("Subject: old\r\n\r\n"), time.Unix(0, 0))
+		a := openStrict(t, s, poll)
+		m := box(t, a, "Box")
+		old := mustLoad(t, m).Validity()
+		s.Remove("Box")
+		s.Create("Box")
+		s.Deliver("Box", []byte("Subject: new\r\n\r\n"), time.Unix(0, 0))
+		eventually(t, short, "the new mailbox is shown", func() bool {
+			m.Touch()
+			return m.Snapshot().Validity() != old
+		})
+		checkText(t, m, 1, []byte("Subject: new\r\n\r\n"))
+	})
+}
+
+// TestAMailboxIsEnteredAnewOnTheOnlyConnection cannot ask beside the
+// selection: then the mailbox is entered anew now and then.
+func TestAMailboxIsEnteredAnewOnTheOnlyConnection(t *testing.T) {
+	s := imaptest.NewScripted(t)
+	b := s.Mailbox("INBOX")
+	b.Add([]byte("old"))
+	a := openScripted(t, s, func(c *Config, _ *imapconn.Dialer) { c.Poll, c.Connections = 20*time.Millisecond, 1 })
+	m := box(t, a, "INBOX")
+	old := mustLoad(t, m).Validity()
+	b.SetValidity(uint32(old) + 7)
+	time.Sleep(100 * time.Millisecond)
+	if m.Snapshot().Validity() != old {
+		t.Fatal("it was entered anew at once: that lists it at each poll")
+	}
+	m.entered.Store(time.Now().Add(-enterEvery).UnixNano())
+	eventually(t, short, "the new mailbox is shown", func() bool {
+		m.Touch()
+		return m.Snapshot().Validity() != old
+	})
+}
+
+// TestAUIDThatIsBackIsAnotherMessage has a mailbox deleted and made again within
+// one second, where UIDVALIDITY is the time: all numbers are the same.
+func TestAUIDThatIsBackIsAnotherMessage(t *testing.T) {
+	s := imaptest.NewScripted(t)
+	b := s.Mailbox("INBOX")
+	old := b.Add(text(1, 500))
+	a := openScripted(t, s, func(c *Config, _ *imapconn.Dialer) { c.Poll = 20 * time.Millisecond })
+	m := box(t, a, "INBOX")
+	validity := mustLoad(t, m).Validity()
+	checkText(t, m, old, text(1, 500))
+	b.Expunge(old, imaptest.CourierGone)
+	eventually(t, short, "the message is gone", func() bool { return mustLoad(t, m).Len() == 0 })
+	b.Reuse(old, text(2, 600))
+	eventually(t, short, "the other message is there", func() bool { return mustLoad(t, m).Len() == 1 })
+	if m.Snapshot().Validity() == validity {
+		t.Error("it is taken for the old one")
+	}
+	checkText(t, m, old, text(2, 600))
+	_, err := m.Open(within(t, short), validity, old)
+	wantKind(t, err, Stale)
+}
+
+func TestAnEmptyMailboxHasNoUIDsToChange(t *testing.T) {
+	s := imaptest.NewScripted(t)
+	b := s.Mailbox("INBOX")
+	a := openScripted(t, s, func(c *Config, _ *imapconn.Dialer) { c.Poll = 20 * time.Millisecond })
+	m := box(t, a, "INBOX")
+	first := mustLoad(t, m).Validity()
+	b.SetValidity(uint32(first) + 1)
+	s.Cut()
+	eventually(t, short, "it is examined again", func() bool {
+		mustLoad(t, m)
+		return len(s.Commands("EXAMINE")) > 2
+	})
+	if got := m.Snapshot().Validity(); got != first {
+		t.Errorf("UIDVALIDITY is %d, was %d", got, first)
+	}
+	uid := b.Add(text(1, 100))
+	s.Cut()
+	eventually(t, short, "the message is there", func() bool { return mustLoad(t, m).Len() == 1 })
+	if got := m.Snapshot().Validity(); got != first+1 {
+		t.Errorf("with a message UIDVALIDITY is %d, and the server says %d", got, first+1)
+	}
+	checkText(t, m, uid, text(1, 100))
+}

@@ -39,9 +39,10 @@ type pool struct {
 
 // want is what somebody needs a connection for.
 type want struct {
-	box   *Mailbox // to be selected; nil: any connection will do
-	fresh bool     // selected anew, nobody else using it meanwhile
-	spare bool     // only one that nobody needs: not one that idles, nor one that an index follows
+	box    *Mailbox // to be selected; nil: any connection will do
+	beside *Mailbox // not to be selected; box is nil then
+	fresh  bool     // selected anew, nobody else using it meanwhile
+	spare  bool     // only one that nobody needs: not one that idles, nor one that an index follows
 }
 
 var errNoSpare = errors.New("no connection is spare")
@@ -194,7 +195,7 @@ func (p *pool) serve(w *waiter, before int) bool {
 	if p.mayDial(before) {
 		return false
 	}
-	if w.spare {
+	if w.spare || w.beside != nil && p.least(func(c *conn) bool { return !c.has(w.beside) }, (*conn).busy) == nil {
 		w.err = errNoSpare
 		close(w.ready)
 		return true
@@ -219,7 +220,7 @@ func (p *pool) shared(w *waiter) *conn {
 		case c.wanted, w.spare && c.idler != nil:
 			return false
 		case w.box == nil:
-			return true
+			return w.beside == nil || !c.has(w.beside)
 		}
 		return c.has(w.box) && c.sel.joinable()
 	}, func(c *conn) int {
@@ -242,6 +243,8 @@ func (p *pool) unused(w *waiter) *conn {
 	var best *conn
 	rank := func(c *conn) int {
 		switch {
+		case w.spare && w.fresh && c.sel != nil && c.sel.box.follow.Load() == c.sel.hear:
+			return followed
 		case c.has(w.box):
 			return 0
 		case c.sel == nil:

@@ -226,7 +226,9 @@ func (l *load) fetchWhole(c *lease, size, limit int64) error {
 		return t.Err
 	case t.Err != nil:
 		return &doubt{recorded: size, said: -1}
-	case t.Octets != size:
+	case t.Octets != size, size == 0:
+		// Both are 0 where a session has lost sight of the message's file (GNU
+		// mailutils); a message without an octet is rare.
 		return &doubt{recorded: size, said: t.Octets, whole: true}
 	}
 	l.take(t.Chunks, size)

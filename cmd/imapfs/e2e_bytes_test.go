@@ -7,9 +7,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -48,16 +46,7 @@ type told struct {
 // oracle asks the server what it holds, without imapfs.
 func oracle(t testing.TB, addr, user, password string) []told {
 	t.Helper()
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	script, err := filepath.Abs("../../testdata/scripts/fetch_oracle.py")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("python3", script)
-	cmd.Env = append(os.Environ(), "IMAP_HOST="+host, "IMAP_PORT="+port, "IMAP_USER="+user, "IMAP_PASSWORD="+password)
+	cmd := scriptCommand(t, account{addr, user, password}, "fetch_oracle.py")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -87,7 +76,12 @@ func (d *daemon) shown(m told) string {
 // look reads a message through the mount and puts it as the oracle does.
 func (d *daemon) look(t testing.TB, m told) told {
 	t.Helper()
-	name := d.shown(m)
+	return lookAt(t, d.shown(m), m)
+}
+
+// lookAt is look for a message that has a name of its own.
+func lookAt(t testing.TB, name string, m told) told {
+	t.Helper()
 	before, err := os.Stat(name)
 	if err != nil {
 		t.Error(err)

@@ -37,7 +37,15 @@ func mountURL(t testing.TB, url, password string, flags ...string) *daemon {
 
 func mountAt(t testing.TB, dir, url, password string, flags ...string) *daemon {
 	t.Helper()
-	d := &daemon{dir: dir, home: t.TempDir(), errs: new(bytes.Buffer), done: make(chan struct{})}
+	d := startMount(t, dir, t.TempDir(), url, password, flags...)
+	t.Cleanup(func() { d.stop(t) })
+	return d
+}
+
+// startMount is mountAt for who stops the daemon himself.
+func startMount(t testing.TB, dir, home, url, password string, flags ...string) *daemon {
+	t.Helper()
+	d := &daemon{dir: dir, home: home, errs: new(bytes.Buffer), done: make(chan struct{})}
 	args := append([]string{"mount", "--foreground"}, flags...)
 	d.cmd = exec.Command("imapfs", append(args, url, dir)...)
 	d.cmd.Env = append(os.Environ(), "IMAPFS_PASSWORD="+password, "XDG_STATE_HOME="+d.home)
@@ -49,7 +57,6 @@ func mountAt(t testing.TB, dir, url, password string, flags ...string) *daemon {
 		d.cmd.Wait()
 		close(d.done)
 	}()
-	t.Cleanup(func() { d.stop(t) })
 	deadline := time.Now().Add(20 * time.Second)
 	for !isMounted(t, dir) {
 		select {

@@ -64,6 +64,15 @@ func (b *Box) AddDated(text []byte, flags string, date time.Time) imapwire.UID {
 	return uid
 }
 
+// Reuse delivers a message under the UID of an expunged one, as no server may
+// (RFC 3501 2.3.1.1). The mailbox is empty.
+func (b *Box) Reuse(uid imapwire.UID, text []byte) {
+	b.s.mu.Lock()
+	defer b.s.mu.Unlock()
+	delete(b.gone, uid)
+	b.messages = []*scriptedMessage{{uid: uid, text: text, date: time.Unix(1_000_000_000, 0)}}
+}
+
 // LieSize makes the server add by to the RFC822.SIZE of uid.
 func (b *Box) LieSize(uid imapwire.UID, by int64) {
 	b.change(uid, func(m *scriptedMessage) { m.lie = by })

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -28,13 +29,12 @@ type Installed struct {
 //go:embed servers
 var serverScripts embed.FS
 
-// Packages that are unpacked for each server: what a plain Debian has not.
+// Packages that are unpacked for each server, beside what these need and the
+// machine lacks. The first gives the version.
 var (
-	cyrusPackages   = []string{"cyrus-imapd", "cyrus-common", "libcyrus-imap-perl", "libical3", "libpcre3", "libxapian30"}
-	courierPackages = []string{"courier-imap", "courier-base", "courier-mta", "courier-authlib", "courier-authlib-userdb",
-		"libcourier-unicode4", "libgamin0", "gamin", "libidn12", "libltdl7"}
-	mailutilsPackages = []string{"mailutils-imap4d", "libmailutils9", "mailutils-common", "libgsasl18", "libmariadb3",
-		"libntlm0", "libgssglue1", "libidn12"}
+	cyrusPackages     = []string{"cyrus-imapd", "cyrus-common"}
+	courierPackages   = []string{"courier-imap", "courier-base", "courier-authlib", "courier-authlib-userdb", "courier-authdaemon"}
+	mailutilsPackages = []string{"mailutils-imap4d", "libmailutils9", "mailutils-common"}
 )
 
 // StartCyrus starts Cyrus IMAP, with / as its delimiter. It needs root and the
@@ -136,12 +136,22 @@ func unpackDebian(tb TB, name string, packages []string) (dir, version string) {
 		tb.Fatal(err)
 	}
 	defer os.RemoveAll(debs)
-	run := func(name string, args ...string) {
+	run := func(name string, args ...string) string {
 		tb.Helper()
 		cmd := exec.Command(name, args...)
 		cmd.Dir = debs
-		if out, err := cmd.CombinedOutput(); err != nil {
+		out, err := cmd.CombinedOutput()
+		if err != nil {
 			tb.Fatalf("%s %s: %v (is there a Debian with its package lists? apt-get update)\n%s", name, strings.Join(args, " "), err, out)
+		}
+		return string(out)
+	}
+	packages = slices.Clone(packages)
+	for line := range strings.Lines(run("apt-get", "-s", "--no-install-recommends", "install", packages[0])) {
+		// A mail server's packages want one that sends mail: this one does not.
+		f := strings.Fields(line)
+		if len(f) > 1 && f[0] == "Inst" && !strings.HasPrefix(f[1], "exim4") && !slices.Contains(packages, f[1]) {
+			packages = append(packages, f[1])
 		}
 	}
 	run("apt-get", append([]string{"-qq", "-o", "APT::Sandbox::User=root", "download"}, packages...)...)

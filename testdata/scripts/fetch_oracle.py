@@ -14,6 +14,7 @@ import imaplib
 import os
 import re
 import sys
+import time
 
 imaplib._MAXLINE = 100_000_000
 BATCH = 500
@@ -35,33 +36,48 @@ def check(answer):
 
 def mailboxes(c):
     for line in check(c.list()):
+        if not line:
+            continue  # what stood behind a literal
+        name = None
         if isinstance(line, tuple):
-            line = b" ".join(line)
+            line, name = line[0].rsplit(b"{", 1)[0], line[1].decode()
         m = re.match(rb'\((?P<attrs>[^)]*)\) (?:"[^"]*"|NIL) (?P<name>.*)$', line)
-        if b"\\noselect" not in m["attrs"].lower():
+        if b"\\noselect" in m["attrs"].lower():
+            continue
+        if name is None:
             name = m["name"].decode()
-            yield name[1:-1].replace('\\"', '"').replace("\\\\", "\\") if name.startswith('"') else name
+            if name.startswith('"'):
+                name = name[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+        yield name
 
 
 def messages(c, name):
     quoted = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
     check(c.select(quoted, readonly=True))
     uids = check(c.uid("SEARCH", None, "ALL"))[0].split()
+    # RFC 2060 brought BODY.PEEK[]; before, there was this.
+    text_item = "RFC822.PEEK" if c.PROTOCOL_VERSION == "IMAP4" else "BODY.PEEK[]"
     for i in range(0, len(uids), BATCH):
         batch = b",".join(uids[i:i + BATCH]).decode()
-        for item in check(c.uid("FETCH", batch, "(UID FLAGS INTERNALDATE BODY.PEEK[])")):
+        items = check(c.uid("FETCH", batch, f"(UID FLAGS INTERNALDATE {text_item})"))
+        for i, item in enumerate(items):
             if not isinstance(item, tuple):
                 continue
             head, text = item
+            if i + 1 < len(items) and isinstance(items[i + 1], bytes):
+                head += items[i + 1]  # what stood behind the text
             uid = int(re.search(rb"UID (\d+)", head)[1])
             flags = re.search(rb"FLAGS \(([^)]*)\)", head)[1].decode().split()
-            date = calendar.timegm(utc(re.search(rb'INTERNALDATE "([^"]+)"', head)[0]))
+            date = unix(re.search(rb'INTERNALDATE "([^"]+)"', head))
             yield uid, date, " ".join(sorted(flags)), len(text), hashlib.sha256(text).hexdigest()
 
 
-def utc(item):
-    import time
-    return time.gmtime(time.mktime(imaplib.Internaldate2tuple(item)))
+def unix(item):
+    old = re.match(rb" ?(\d+)-(\w+)-(\d\d) (\d+:\d+:\d+)-PDT$", item[1])  # RFC 1730's obsolete form
+    if old:
+        day, month, year, clock = (f.decode() for f in old.groups())
+        return calendar.timegm(time.strptime(f"{day} {month} {year} {clock}", "%d %b %y %H:%M:%S")) + 7 * 3600
+    return int(time.mktime(imaplib.Internaldate2tuple(item[0])))
 
 
 def main():

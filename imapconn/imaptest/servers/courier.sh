@@ -37,7 +37,7 @@ mount -t overlay -o "lowerdir=/etc,upperdir=$DIR/etc,workdir=$DIR/work" overlay 
 mount -t overlay -o "lowerdir=$PKGS/usr:/usr" overlay /usr
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/courier/authdaemon
-export LD_LIBRARY_PATH=/usr/lib:/usr/lib/courier-authlib PATH=/usr/sbin:/usr/bin:/sbin:/bin
+export LD_LIBRARY_PATH="/usr/lib:/usr/lib/courier-authlib:$PKGS/lib/$(uname -m)-linux-gnu" PATH=/usr/sbin:/usr/bin:/sbin:/bin
 if ! grep -q ^courier: /etc/passwd; then
 	echo "courier:x:$uid:$gid:::/bin/false" >>/etc/passwd
 	echo "courier:x:$gid:" >>/etc/group

@@ -34,5 +34,5 @@ mount -t overlay -o "lowerdir=/etc,upperdir=$DIR/etc,workdir=$DIR/work" overlay 
 mount -t overlay -o "lowerdir=$PKGS/usr:/usr" overlay /usr
 printf '%s:%s:%s:%s::%s:/bin/sh\n' "$LOGIN" "$hash" $uid $uid "$DIR/home" >>/etc/passwd
 echo "imaptest:x:$uid:" >>/etc/group
-export LD_LIBRARY_PATH="/usr/lib/$(uname -m)-linux-gnu"
+export LD_LIBRARY_PATH="/usr/lib/$(uname -m)-linux-gnu:$PKGS/lib/$(uname -m)-linux-gnu"
 exec /usr/sbin/imap4d --config-file="$DIR/imap4d.conf"

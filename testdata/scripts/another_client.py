@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""Another client of an account, by Python's imaplib: it delivers, flags, expunges, makes,
+renames and deletes what the tests then look for.
+
+Environment: IMAP_HOST, IMAP_PORT, IMAP_USER, IMAP_PASSWORD.
+Standard input: one request a line, a JSON list: a name and its arguments. Mailbox names
+are as on the wire, texts in base64. Standard output: for each "OK", or what the server said.
+Each request has a session of its own, as when a person comes now and then.
+"""
+import base64
+import imaplib
+import json
+import os
+import sys
+
+imaplib._MAXLINE = 100_000_000
+
+
+class Refused(Exception):
+    pass
+
+
+def quoted(name):
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def check(answer):
+    status, data = answer
+    if status != "OK":
+        raise Refused(f"{status} {data}")
+    return data
+
+
+def append(c, mailbox, flags, date, text):
+    when = imaplib.Time2Internaldate(date)
+    check(c.append(quoted(mailbox), f"({flags})" if flags else None, when, base64.b64decode(text)))
+
+
+def create(c, mailbox):
+    check(c.create(quoted(mailbox)))
+
+
+def delete(c, mailbox):
+    check(c.delete(quoted(mailbox)))
+
+
+def rename(c, mailbox, to):
+    check(c.rename(quoted(mailbox), quoted(to)))
+
+
+def store(c, mailbox, uid, item, flags):
+    check(c.select(quoted(mailbox)))
+    check(c.uid("STORE", str(uid), item, f"({flags})"))
+
+
+def expunge(c, mailbox, uid):
+    check(c.select(quoted(mailbox)))
+    check(c.uid("STORE", str(uid), "+FLAGS", r"(\Deleted)"))
+    check(c.expunge())
+
+
+def select(c, mailbox):
+    check(c.select(quoted(mailbox)))
+
+
+REQUESTS = {f.__name__: f for f in (append, create, delete, rename, store, expunge, select)}
+
+
+def main():
+    for line in sys.stdin:
+        name, *arguments = json.loads(line)
+        c = imaplib.IMAP4(os.environ["IMAP_HOST"], int(os.environ["IMAP_PORT"]))
+        c.login(os.environ["IMAP_USER"], os.environ["IMAP_PASSWORD"])
+        try:
+            REQUESTS[name](c, *arguments)
+            print("OK", flush=True)
+        except (Refused, imaplib.IMAP4.error) as e:
+            print(" ".join(str(e).split()), flush=True)
+        try:
+            c.logout()
+        except (imaplib.IMAP4.error, OSError):
+            pass
+
+
+main()
