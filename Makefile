@@ -36,7 +36,7 @@ test-servers: check-go deps # the read suite on every server; writes the table o
 bench: check-go deps # the Go benchmarks; BENCH=regexp chooses
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./... ./testdata
 
-fuzz: check-go # fuzz each parser for FUZZTIME
+fuzz: check-go # fuzz each parser and the session for FUZZTIME (10m, 500000x); count, seed
 	@.ci/fuzz $(FUZZTIME)
 
 lint: check-go # gofmt, vet, staticcheck
