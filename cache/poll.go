@@ -218,14 +218,11 @@ func sameStatus(s *Snapshot, e *epoch, d imapconn.StatusData) bool {
 
 // unseen counts the messages without \Seen.
 func (s *Snapshot) unseen() int {
-	seen := make([]bool, len(s.flags))
-	for i, set := range s.flags {
-		seen[i] = slices.Contains(set, `\Seen`)
-	}
+	unseen := s.flagSetsThat(func(flags []string) bool { return !slices.Contains(flags, `\Seen`) })
 	n := 0
 	for _, c := range s.chunks {
 		for i := range c {
-			if !seen[c[i].flags] {
+			if unseen[c[i].flags] {
 				n++
 			}
 		}

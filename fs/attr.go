@@ -67,6 +67,9 @@ func (s *Server) directoryAttr(d *directory) fuse.Attr {
 
 // getattr answers from memory: what is no longer known is stale.
 func (s *Server) getattr(id fuse.NodeID) (fuse.Attr, error) {
+	if q := s.generated.find(id); q != nil {
+		return s.getattrSequences(q)
+	}
 	sl, uid, err := s.node(id)
 	if err != nil {
 		return fuse.Attr{}, err

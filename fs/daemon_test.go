@@ -148,6 +148,8 @@ func obey(a *fakeAccount, s *Server, o order) (int64, error) {
 		m.expunge(o.UID)
 	case "flags":
 		m.setFlags(o.UID, o.Flags...)
+	case "flagsunheard":
+		m.setFlagsUnheard(o.UID, o.Flags...)
 	case "validity":
 		m.setValidity(cache.UIDValidity(o.UID))
 	case "slow": // texts

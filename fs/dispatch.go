@@ -59,8 +59,12 @@ func (s *Server) dispatch(req fuse.Request) {
 	case *fuse.AccessRequest:
 		r.Respond() // the kernel decides by mode (default_permissions)
 	case *fuse.ForgetRequest:
+		s.generated.forget(r.Node, r.N)
 		r.Respond()
 	case *fuse.BatchForgetRequest:
+		for _, f := range r.Forget {
+			s.generated.forget(f.NodeID, f.N)
+		}
 		r.Respond()
 	case *fuse.InterruptRequest:
 		s.serveInterrupt(r)
@@ -118,12 +122,19 @@ func (s *Server) waitLookup(r *fuse.LookupRequest) {
 	d := w.slot.dir
 	d.hold()
 	w.then = func() { s.release(d) }
-	s.wait(r, w, func(ctx context.Context) (func(), error) {
+	var resp fuse.LookupResponse
+	w.late = func() { s.generated.forget(resp.Node, 1) }
+	s.wait(r, w, func(ctx context.Context) (reply func(), err error) {
+		reply = func() { r.Respond(&resp) }
+		if s.hasSequences(d, r.Name) {
+			resp, err = s.lookupSequencesWait(ctx, r.Node)
+			return reply, err
+		}
 		if err := s.load(ctx, r.Node); err != nil {
 			return nil, err
 		}
-		resp, err := s.lookup(r.Node, r.Name)
-		return func() { r.Respond(&resp) }, loaded(err)
+		resp, err = s.lookup(r.Node, r.Name)
+		return reply, loaded(err)
 	})
 }
 
@@ -215,6 +226,9 @@ func (s *Server) serveInterrupt(r *fuse.InterruptRequest) {
 
 // newWaiting describes a request about a node that is known.
 func (s *Server) newWaiting(id fuse.NodeID) *waiting {
+	if q := s.generated.find(id); q != nil {
+		return &waiting{slot: q.slot, off: -1}
+	}
 	sl, uid, err := s.node(id)
 	if err != nil {
 		sl = s.root.slot.Load()

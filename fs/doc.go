@@ -24,6 +24,10 @@
 //     the same, are cut and marked with %~ and a hash. The attribute
 //     user.imap.mailbox has the server's own name for each.
 //
+// A mailbox that can hold messages answers to .mh_sequences, too, which is never
+// listed: a file that says in MH's format which messages are unseen, flagged and
+// replied to (mh.go). There is none with a suffix: messages are then no numbers.
+//
 // So names are reversible, no mailbox hides another or a message, and no name
 // leads out of the mount.
 //
@@ -47,6 +51,10 @@
 // A mailbox has size 0, link count 1, and as its mtime the moment when its set of
 // names last changed; it never goes back. Before a mailbox is first entered only
 // its place in the tree is known, and its mtime says when that last changed.
+//
+// .mh_sequences has mode 0444 less the umask, and as its mtime the moment when it
+// was first seen to be as it is; it never goes back. Who reads it sees one state to
+// the end; open refreshes the mailbox as opendir does, and fails as that does.
 //
 // Extended attributes of a message: user.imap.flags (sorted, separated by one
 // space, without \Recent; there even when empty), which is the only one listed; and by
@@ -96,5 +104,5 @@
 // the kernel waits in these calls for requests that are under way.
 //
 // Locks, none of which is held while the kernel is called: directory.naming, then
-// Server.mu or queue.mu, then notifiers.mu; slot.mu and waits.mu alone.
+// Server.mu or queue.mu, then notifiers.mu; slot.mu, generated.mu and waits.mu alone.
 package fs

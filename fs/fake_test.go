@@ -57,6 +57,7 @@ type fakeMailbox struct {
 	textErr   error
 	hang      bool // nothing is answered
 	hangRead  bool // OPEN is, READ is not
+	unheard   bool // a change has not been published: Load finds it
 	opens     int
 	loads     int
 }
@@ -223,9 +224,11 @@ func (m *fakeMailbox) Load(ctx context.Context) (*cache.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.snap.Load() == nil {
-		m.a.mu.Lock()
+	m.a.mu.Lock()
+	if m.snap.Load() == nil || m.unheard {
 		m.publish(true)
+	} else {
+		m.a.mu.Unlock()
 	}
 	return m.snap.Load(), nil
 }
@@ -239,6 +242,7 @@ func (m *fakeMailbox) publish(first bool) {
 		return
 	}
 	m.a.gen++
+	m.unheard = false
 	next := cache.UID(1)
 	if n := len(m.messages); n > 0 {
 		next = m.messages[n-1].UID + 1
@@ -298,12 +302,25 @@ func (m *fakeMailbox) expunge(uids ...cache.UID) {
 
 func (m *fakeMailbox) setFlags(uid cache.UID, flags ...string) {
 	m.a.mu.Lock()
+	m.flag(uid, flags)
+	m.publish(false)
+}
+
+// setFlagsUnheard is a change that the server does not tell by itself.
+func (m *fakeMailbox) setFlagsUnheard(uid cache.UID, flags ...string) {
+	m.a.mu.Lock()
+	defer m.a.mu.Unlock()
+	m.flag(uid, flags)
+	m.unheard = true
+}
+
+// flag wants a.mu held.
+func (m *fakeMailbox) flag(uid cache.UID, flags []string) {
 	for i := range m.messages {
 		if m.messages[i].UID == uid {
 			m.messages[i].Flags = flags
 		}
 	}
-	m.publish(false)
 }
 
 func (m *fakeMailbox) setValidity(v cache.UIDValidity) {

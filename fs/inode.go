@@ -29,6 +29,9 @@ func mailboxInode(path []string) uint64 {
 	return notReserved(hashPath(path, 0))
 }
 
+// sequencesInode is the number of a mailbox's .mh_sequences.
+func sequencesInode(path []string) uint64 { return notReserved(hashPath(path, 2<<32)) }
+
 // messageInode is the number of one message. Within a mailbox no two are the
 // same, as scramble takes no two numbers to one.
 func messageInode(seed uint64, uid cache.UID) uint64 {

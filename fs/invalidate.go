@@ -120,6 +120,9 @@ func (s *Server) see(sl *slot, snap *cache.Snapshot) {
 		s.enqueue(sl.dir, func(k kernel) { s.firstNews(k, sl, new) })
 		return
 	}
+	if s.generated.wanted(sl) {
+		s.enqueue(sl.dir, func(k kernel) { k.InvalidateEntry(sl.node(0), mhSequencesName) })
+	}
 	s.notifyMessages(sl, old, new)
 	if len(resized) > 0 {
 		s.enqueue(sl.dir, func(k kernel) {
@@ -138,6 +141,7 @@ func (s *Server) firstNews(k kernel, sl *slot, new *cache.Snapshot) {
 		k.InvalidateNode(sl.node(0), -1, 0)
 		return
 	}
+	k.InvalidateEntry(sl.node(0), mhSequencesName)
 	for i := range new.Len() {
 		k.InvalidateEntry(sl.node(0), s.naming.messageName(new.At(i).UID))
 	}

@@ -70,6 +70,9 @@ func (s *Server) childNames(d *directory, boxes []mailbox) []string {
 // lookup answers from memory. errWait: the name may be that of a message, and
 // the mailbox has not been loaded yet.
 func (s *Server) lookup(id fuse.NodeID, name string) (fuse.LookupResponse, error) {
+	if s.generated.find(id) != nil {
+		return fuse.LookupResponse{}, syscall.ENOTDIR
+	}
 	sl, uid, err := s.node(id)
 	switch {
 	case err != nil:
@@ -83,6 +86,9 @@ func (s *Server) lookup(id fuse.NodeID, name string) (fuse.LookupResponse, error
 	snap, b, err := s.snapshot(sl)
 	if err != nil {
 		return fuse.LookupResponse{}, err
+	}
+	if s.hasSequences(d, name) {
+		return s.lookupSequences(sl, snap, renderAtOnce)
 	}
 	if uid, ok := s.naming.parseMessage(name); ok && !d.top {
 		switch {

@@ -15,7 +15,7 @@ func TestMissIsANegativeEntry(t *testing.T) {
 	a.mailbox("INBOX").add(1, []byte("x"), -1)
 	id := walk(t, s, "INBOX").Node
 	walk(t, s, "INBOX", "1")
-	for _, name := range []string{"2", "01", "x", ".mh_sequences"} {
+	for _, name := range []string{"2", "01", "x", ".mh_sequences.lock"} {
 		r, err := s.lookup(id, name)
 		if err != nil || r.Node != 0 || r.EntryValid != forever {
 			t.Errorf("%s: %v, %v", name, r, err)

@@ -85,6 +85,7 @@ type Server struct {
 	slots atomic.Pointer[[]*slot] // by ID; append-only
 	root  *directory
 
+	generated generated
 	waits     waits
 	notifiers notifiers
 	readers   atomic.Int32 // reading goroutines
@@ -130,6 +131,7 @@ func newServer(a account, o Options) (*Server, error) {
 		account:  a,
 		dirs:     make(map[mailbox]*directory),
 	}
+	s.generated.init()
 	s.waits.init()
 	s.slots.Store(new([]*slot))
 	s.root = s.directory(a.Tree().Root(), nil) // slot 0

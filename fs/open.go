@@ -17,6 +17,12 @@ const noFlush fuse.OpenResponseFlags = 1 << 5
 // otherwise. Only an OPEN can correct the length that the kernel believes, so
 // it is answered when the true one is known.
 func (s *Server) open(id fuse.NodeID, flags fuse.OpenFlags) (fuse.OpenResponse, error) {
+	if s.generated.find(id) != nil {
+		if writes(flags) {
+			return fuse.OpenResponse{}, syscall.EROFS
+		}
+		return fuse.OpenResponse{}, errWait // nobody knows whether the mailbox is fresh
+	}
 	sl, uid, b, err := s.openable(id, flags)
 	if err != nil {
 		return fuse.OpenResponse{}, err
@@ -28,6 +34,9 @@ func (s *Server) open(id fuse.NodeID, flags fuse.OpenFlags) (fuse.OpenResponse, 
 }
 
 func (s *Server) openWait(ctx context.Context, id fuse.NodeID, flags fuse.OpenFlags) (fuse.OpenResponse, error) {
+	if q := s.generated.find(id); q != nil {
+		return s.openSequences(ctx, q)
+	}
 	sl, uid, b, err := s.openable(id, flags)
 	if err != nil {
 		return fuse.OpenResponse{}, err
@@ -41,6 +50,8 @@ func (s *Server) openWait(ctx context.Context, id fuse.NodeID, flags fuse.OpenFl
 	return s.opened(sl, uid), nil
 }
 
+func writes(flags fuse.OpenFlags) bool { return !flags.IsReadOnly() || flags&fuse.OpenTruncate != 0 }
+
 // openable refuses what no open can be answered for. That the message is in
 // the snapshot is not asked: its text may still be had.
 func (s *Server) openable(id fuse.NodeID, flags fuse.OpenFlags) (*slot, cache.UID, *binding, error) {
@@ -50,7 +61,7 @@ func (s *Server) openable(id fuse.NodeID, flags fuse.OpenFlags) (*slot, cache.UI
 		return nil, 0, nil, err
 	case uid == 0:
 		return nil, 0, nil, syscall.EISDIR
-	case !flags.IsReadOnly() || flags&fuse.OpenTruncate != 0:
+	case writes(flags):
 		return nil, 0, nil, syscall.EROFS
 	}
 	_, b, err := s.snapshot(sl)

@@ -11,9 +11,10 @@ import (
 	"imapfs/cache"
 )
 
-// A node ID is slot<<32 | UID; UID 0 is the mailbox itself. Slot 0 has only
-// the root, whose ID the kernel fixes. No node needs a record of its own, so
-// FORGET has nothing to do, and a slot is never used for anything else later.
+// A node ID is slot<<32 | UID; UID 0 is the mailbox itself. Slot 0 has the root,
+// whose ID the kernel fixes, and what is generated (sequences.go). No other node
+// needs a record of its own, so FORGET has nothing to do there, and a slot is never
+// used for anything else later.
 
 // A directory is what is kept for each mailbox that the kernel has heard of.
 type directory struct {
@@ -58,6 +59,10 @@ type slot struct {
 	failures atomic.Int32                   // len(failed)
 	seen     atomic.Pointer[cache.Snapshot] // the newest that the kernel was answered from
 	resized  map[cache.UID]struct{}         // whose size in seen is not what the kernel was last told
+
+	// guarded by generated.mu; see sequences.go
+	sequences *sequences // the newest; nil: nobody has asked
+	turned    time.Time  // the change for which an OPEN was turned back last
 }
 
 type binding struct {

@@ -39,6 +39,7 @@ type waiting struct {
 	fail     func(syscall.Errno)
 
 	failed func(syscall.Errno) // if set, told the errno before it goes out
+	late   func()              // if set, called where work has ended and another answer went out before
 	then   func()              // if set, called when the answer has gone out
 }
 
@@ -121,6 +122,9 @@ func (s *Server) wait(req fuse.Request, w *waiting, work func(context.Context) (
 		defer func() { <-s.waits.seats }()
 		reply, err := work(ctx)
 		if !s.waits.take(id, w) {
+			if w.late != nil {
+				w.late()
+			}
 			return
 		}
 		defer w.finish()

@@ -41,6 +41,9 @@ var specialUses = []string{`\All`, `\Archive`, `\Drafts`, `\Flagged`, `\Importan
 
 // getxattr answers from memory; errWait if a header or a first load is needed.
 func (s *Server) getxattr(id fuse.NodeID, name string) ([]byte, error) {
+	if s.generated.find(id) != nil {
+		return nil, syscall.ENODATA
+	}
 	sl, uid, err := s.node(id)
 	if err != nil {
 		return nil, err
@@ -164,6 +167,9 @@ func headerField(header []byte, field string) ([]byte, bool) {
 
 // listxattr names the one attribute of a message that is worth carrying.
 func (s *Server) listxattr(id fuse.NodeID) ([]byte, error) {
+	if s.generated.find(id) != nil {
+		return nil, nil
+	}
 	_, uid, err := s.node(id)
 	if err != nil || uid == 0 {
 		return nil, err
