@@ -84,9 +84,15 @@ func (n naming) assign(cs []component, top bool) []string {
 		names[i] = n.mailboxName(c.name, top)
 		count[names[i]]++
 	}
+	// The one that is INBOX to the letter keeps the name that everybody expects.
+	keeper := -1
 	for i, c := range cs {
-		// The one that is INBOX to the letter keeps the name that everybody expects.
-		if count[names[i]] > 1 && (!top || c.name != inbox) {
+		if top && c.name == inbox && (keeper < 0 || c.wire < cs[keeper].wire) {
+			keeper = i
+		}
+	}
+	for i, c := range cs {
+		if count[names[i]] > 1 && i != keeper {
 			names[i] = cut(names[i], c.name+"\x00"+c.wire)
 		}
 	}

@@ -1,10 +1,17 @@
 package imapwire
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+)
+
+// maxCodeName bounds the name of a response code, in octets; the rest of it is
+// dropped. It stands in errors. The longest that is registered has 20.
+const maxCodeName = 64
 
 // Code is a response code (RFC 3501 §7.1), the part between brackets.
 type Code struct {
-	Name string // in capitals; empty: none was given
+	Name string // in capitals, printable, up to maxCodeName octets; empty: none was given
 	Args string // the rest, as it stands, up to MaxCodeText octets
 }
 
@@ -60,7 +67,8 @@ func (d *Decoder) code() Code {
 			quoted = !quoted
 		case b == ']' && !quoted:
 			name, args, _ := strings.Cut(strings.TrimSpace(string(inside)), " ")
-			return Code{strings.ToUpper(name), strings.TrimSpace(args)}
+			name = name[:min(len(name), maxCodeName)]
+			return Code{strings.ToUpper(cleanText([]byte(name))), strings.TrimSpace(args)}
 		}
 		if len(inside) < MaxCodeText {
 			inside = append(inside, b)
@@ -69,11 +77,12 @@ func (d *Decoder) code() Code {
 	return Code{}
 }
 
-// cleanText makes words of a server fit for a terminal and a log: control
-// characters become spaces, what is not UTF-8 becomes U+FFFD.
+// cleanText makes words of a server fit for a terminal and a log: what cannot be
+// printed, control characters and those that turn the direction of writing among
+// it, becomes a space, what is not UTF-8 becomes U+FFFD.
 func cleanText(b []byte) string {
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 {
+		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r

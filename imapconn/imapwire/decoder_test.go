@@ -105,7 +105,7 @@ func TestRespTextIsCodeAndCleanWords(t *testing.T) {
 	}
 	d := decode(" [" + strings.Repeat("x", 1<<20) + "] " + strings.Repeat("y", 1<<20) + "\r\n")
 	code, text := d.RespText()
-	if len(code.Name) != MaxCodeText || len(text) != MaxText {
+	if len(code.Name) != maxCodeName || len(text) != MaxText {
 		t.Errorf("%d octets of code, %d of text", len(code.Name), len(text))
 	}
 }
