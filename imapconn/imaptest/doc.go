@@ -6,6 +6,8 @@
 //   - Dovecot is a real one, in a directory of its own, on free ports.
 //   - Scripted does what no good server does on request: sizes that lie, texts
 //     of messages that are gone, listings cut in the middle.
+//   - Large has as many messages and mailboxes as one likes, made up as they are
+//     asked for.
 //   - Strict is a server of RFC 1730 and of nothing newer, by the letter of its
 //     grammar, with what that permits and few expect.
 //   - Proxy stands before any of them, counts octets and round trips, delays,
