@@ -140,16 +140,7 @@ func FuzzSnapshotIsItsEdits(f *testing.F) {
 			m.check(t, next)
 			checkDiff(t, s, next, was, m)
 			// A listing of what is there now leads to the same.
-			edits2, unknown := compare(s, next.chunks)
-			for u := range m {
-				if unknown.Contains(u) {
-					edits2 = append(edits2, edit{record: m[u]})
-				}
-			}
-			listed, _ := s.apply(edits2)
-			if !slices.Equal(uids(listed), uids(next)) {
-				t.Fatalf("a listing of %v leads to %v", uids(next), uids(listed))
-			}
+			checkListing(t, s, next, m, int(data[0]))
 			added, removed := Diff(s, next)
 			if names != (len(added)+len(removed) > 0) {
 				t.Fatalf("names changed: %v, but added %v, removed %v", names, added, removed)
@@ -161,6 +152,41 @@ func FuzzSnapshotIsItsEdits(f *testing.F) {
 			}
 		}
 	})
+}
+
+// checkListing has a listing of what is there turn s into m. From place late on
+// it comes in the wrong order, and some of it twice, with other flags at first.
+func checkListing(t *testing.T, s, is *Snapshot, m model, late int) {
+	t.Helper()
+	all := uids(is)
+	late = min(late, len(all))
+	slices.Reverse(all[late:])
+	c := newComparison(s)
+	for _, u := range all[late/2:] {
+		c.add(u, 9)
+	}
+	for _, u := range all {
+		c.add(u, flagID(u%3))
+	}
+	listed, unknown := c.done()
+	was := *listed // may be s
+	listed = &was
+	listed.flags = make([][]string, 10)
+	for _, u := range uids(listed) {
+		if r := listed.find(u); r.flags != flagID(u%3) {
+			t.Fatalf("message %d was listed with flags %d and has %d", u, u%3, r.flags)
+		}
+	}
+	var edits []edit
+	for u := range m {
+		if unknown.Contains(u) {
+			edits = append(edits, edit{record: m[u]})
+		}
+	}
+	listed, _ = listed.apply(edits)
+	if !slices.Equal(uids(listed), uids(is)) {
+		t.Fatalf("a listing of %v leads to %v", uids(is), uids(listed))
+	}
 }
 
 func manyMessages(n int) *Snapshot {

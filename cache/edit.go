@@ -13,6 +13,10 @@ type edit struct {
 	flagOnly bool // only the flags change, if the message is there
 }
 
+// editBatch bounds the edits that are gathered before they are applied where there
+// may be one for each message, in edits of 24 octets.
+const editBatch = 16 << 10
+
 // apply makes the snapshot that the edits, in any order, turn s into. Later edits
 // of a UID win. Chunks without an edit are shared. It reports whether the set of
 // UIDs is another; gen and changed are left as they are.
@@ -119,6 +123,9 @@ func (s *Snapshot) add(records []record) {
 		records = records[chunkLen:]
 	}
 	if len(records) > 0 {
+		if cap(records)-len(records) > len(records)/8 {
+			records = slices.Clone(records) // Clip would keep what lies behind
+		}
 		s.chunks = append(s.chunks, slices.Clip(records))
 	}
 }

@@ -10,17 +10,8 @@ import (
 // order; messages that are gone are left out. A size or date that the server
 // leaves out is 0.
 func (m *Mailbox) fetchRecords(l *lease, set imapconn.UIDSet) ([]chunk, error) {
-	return m.fetch(l, set, imapconn.MetaAll)
-}
-
-// fetchFlags asks for the UIDs of all messages, with their flags.
-func (m *Mailbox) fetchFlags(l *lease) ([]chunk, error) {
-	return m.fetch(l, imapconn.AllUIDs(), imapconn.MetaFlags)
-}
-
-func (m *Mailbox) fetch(l *lease, set imapconn.UIDSet, items imapconn.MetaItems) ([]chunk, error) {
 	var g gathering
-	err := l.client.FetchMeta(m.account.ctx, set, items, func(f imapconn.Meta) {
+	err := l.client.FetchMeta(m.account.ctx, set, imapconn.MetaAll, func(f imapconn.Meta) {
 		if f.UID != 0 {
 			g.add(m.describe(f))
 		}
@@ -29,6 +20,16 @@ func (m *Mailbox) fetch(l *lease, set imapconn.UIDSet, items imapconn.MetaItems)
 		return nil, err
 	}
 	return g.done(), nil
+}
+
+// fetchFlags asks for the UIDs of all messages, with their flags, and gives each
+// answer to f, in the order of their coming.
+func (m *Mailbox) fetchFlags(l *lease, f func(UID, flagID)) error {
+	return l.client.FetchMeta(m.account.ctx, imapconn.AllUIDs(), imapconn.MetaFlags, func(a imapconn.Meta) {
+		if a.UID != 0 {
+			f(a.UID, m.index.flags.id(a.Flags))
+		}
+	})
 }
 
 // described is what one answer said of a message.
@@ -76,6 +77,10 @@ type gathering struct {
 	odd    []described // in the order of their coming
 }
 
+// firstRoom is what the first chunk has room for before it grows: most fetches are
+// of one new message.
+const firstRoom = 4
+
 func (g *gathering) add(d described) {
 	n := len(g.chunks)
 	if n > 0 {
@@ -91,7 +96,11 @@ func (g *gathering) add(d described) {
 		}
 	}
 	if n == 0 || len(g.chunks[n-1]) == chunkLen {
-		g.chunks = append(g.chunks, make(chunk, 0, chunkLen))
+		room := chunkLen
+		if n == 0 {
+			room = firstRoom
+		}
+		g.chunks = append(g.chunks, make(chunk, 0, room))
 		n++
 	}
 	g.chunks[n-1] = append(g.chunks[n-1], d.record)

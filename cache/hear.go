@@ -22,7 +22,7 @@ type hearing struct {
 	counted bool            // EXISTS of the EXAMINE is in count
 	uidNext UID             // the session knows all that lies below
 	heard   events
-	expunge imapconn.UIDSet // every UID that went under this selection
+	gone    goneSet // every UID that went under this selection
 }
 
 // events is what was heard and is not in the index yet.
@@ -31,7 +31,7 @@ type events struct {
 	changed  bool   // something that has no name
 	lost     string // message numbers do not hold any more, and why
 	expunged []UID
-	flags    map[UID][]string
+	flags    heardFlags
 }
 
 var _ imapconn.Recorder = (*hearing)(nil)
@@ -79,7 +79,7 @@ func (h *hearing) quiet() bool {
 }
 
 func (e *events) none() bool {
-	return !e.grown && !e.changed && e.lost == "" && len(e.expunged) == 0 && len(e.flags) == 0
+	return !e.grown && !e.changed && e.lost == "" && len(e.expunged) == 0 && len(e.flags.news) == 0
 }
 
 // startListing forgets what was heard before: what is to come says it all.
@@ -141,7 +141,7 @@ func (h *hearing) learn(next UID) {
 func (h *hearing) hasExpunged(uid UID) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.expunge.Contains(uid)
+	return h.gone.has(uid)
 }
 
 // note records what f says, and has somebody look.
@@ -176,11 +176,13 @@ func (h *hearing) Expunged(uid UID) {
 			e.changed = e.changed || !h.listsAll()
 			return
 		}
-		h.expunge.Add(uid)
+		h.gone.add(uid)
 		e.expunged = append(e.expunged, uid)
-		delete(e.flags, uid)
 	})
 }
+
+// spareFlags is how many more words on flags than messages are kept, in words.
+const spareFlags = 1024
 
 // Flags implements imapconn.Recorder.
 func (h *hearing) Flags(uid UID, flags []string) {
@@ -191,10 +193,12 @@ func (h *hearing) Flags(uid UID, flags []string) {
 		return // whoever lists hears it too
 	}
 	h.note(func(e *events) {
-		if e.flags == nil {
-			e.flags = make(map[UID][]string)
+		if len(e.flags.news) > h.count+spareFlags {
+			// More is said than there are messages: a listing says it shorter.
+			e.flags, e.changed = heardFlags{}, true
+			return
 		}
-		e.flags[uid] = flags
+		e.flags.add(uid, flags)
 	})
 }
 

@@ -221,10 +221,8 @@ func (m *Mailbox) absorb(l *lease, s *Snapshot) (*Snapshot, error) {
 			}
 			continue
 		}
-		var edits []edit
-		for uid, flags := range heard.flags {
-			edits = append(edits, edit{record: record{uid: uid, flags: m.index.flags.id(flags)}, flagOnly: true})
-		}
+		s = s.applyFlags(heard.flags, m.index.flags)
+		edits := make([]edit, 0, len(heard.expunged))
 		for _, uid := range heard.expunged {
 			edits = append(edits, edit{record: record{uid: uid}, remove: true})
 		}

@@ -94,47 +94,20 @@ func (m *Mailbox) listing(l *lease, known *Snapshot) (*Snapshot, error) {
 		next.flags = m.index.flags.sets
 		return next, nil
 	}
-	var now []chunk
+	c := newComparison(known)
 	if l.hear.messages() > 0 {
-		var err error
-		if now, err = m.fetchFlags(l); err != nil {
+		if err := m.fetchFlags(l, c.add); err != nil {
 			return nil, err
 		}
 	}
-	edits, unknown := compare(known, now)
+	next, unknown := c.done()
 	if len(unknown) > 0 {
 		l.hear.list(unknown)
 		new, err := m.fetchRecords(l, unknown)
 		if err != nil {
 			return nil, err
 		}
-		edits = append(edits, setEdits(new)...)
+		next, _ = next.apply(setEdits(new))
 	}
-	next, _ := known.apply(edits)
 	return next, nil
-}
-
-// compare says what turns known into a listing of UIDs and flags, but for the
-// messages that are new. It is pure.
-func compare(known *Snapshot, listing []chunk) (edits []edit, unknown imapconn.UIDSet) {
-	a, b := cursorOf(known), &cursor{chunks: listing}
-	for {
-		was, is := a.record(), b.record()
-		switch {
-		case was == nil && is == nil:
-			return edits, unknown
-		case was == nil || is != nil && is.uid < was.uid:
-			unknown.Add(is.uid)
-			b.next()
-		case is == nil || was.uid < is.uid:
-			edits = append(edits, edit{record: record{uid: was.uid}, remove: true})
-			a.next()
-		default:
-			if was.flags != is.flags {
-				edits = append(edits, edit{record: record{uid: was.uid, flags: is.flags}, flagOnly: true})
-			}
-			a.next()
-			b.next()
-		}
-	}
 }

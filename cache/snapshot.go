@@ -41,7 +41,7 @@ type Snapshot struct {
 // chunkLen is the most messages in a chunk; a chunk that falls under chunkMin
 // is joined with the next where that leaves room.
 const (
-	chunkLen = 512
+	chunkLen = 1024
 	chunkMin = chunkLen / 4
 )
 
