@@ -34,6 +34,9 @@ type Config struct {
 	// Root is the decoded name, levels joined by /, of the only mailbox to be
 	// shown, with all below it. Empty: everything.
 	Root string
+	// Shared shows the mailboxes of other users and those that are shared, too,
+	// where the server tells them apart (RFC 2342).
+	Shared bool
 	// Logger is told what a user can do something about, once. Nil: nobody.
 	Logger *slog.Logger
 }

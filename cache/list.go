@@ -3,7 +3,6 @@ package cache
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,12 +17,59 @@ type trees struct {
 	a       *Account
 	exclude patterns
 	root    []string
+	spaces  *namespaces // the job's own; nil: not asked for yet
 
 	mu     sync.Mutex // held over no network; before crier.mu
 	boxes  map[string]*Mailbox
 	number uint32
 	job    *job
 	asked  time.Time // when the LIST was asked for that the tree is made of
+	octets int       // about how many it took
+	count  int       // the mailboxes that it named
+
+	saidMany sync.Once
+}
+
+const (
+	// manyMailboxes is from when on a tree is not asked for whenever somebody looks.
+	manyMailboxes = 10_000
+	// treeRate is what asking for the tree behind everybody's back may cost, in
+	// octets a second; treeOldest is how old a tree becomes at most for that.
+	treeRate   = 1 << 10
+	treeOldest = 10 * time.Minute
+	// listOctets is about what LIST takes for a mailbox beside its name.
+	listOctets = 40
+)
+
+// weigh notes what a listing has cost, and says so where that is much.
+func (t *trees) weigh(data []imapconn.ListData) {
+	octets := listOctets * len(data)
+	for i := range data {
+		octets += len(data[i].Name)
+	}
+	t.mu.Lock()
+	t.octets, t.count = octets, len(data)
+	t.mu.Unlock()
+	if len(data) > manyMailboxes {
+		t.saidMany.Do(func() {
+			t.a.log.Warn("the account has very many mailboxes, and each look at them lists them all; what is made or renamed elsewhere is seen late"+
+				" (name only a part in the URL, or --exclude some)", "mailboxes", len(data), "every", t.maxAge(true))
+		})
+	}
+}
+
+// maxAge is how old a tree may be: for somebody who looks at it, and for the poll.
+func (t *trees) maxAge(looking bool) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	age := t.a.cfg.Poll
+	if !looking {
+		age /= 2
+	}
+	if looking && t.count <= manyMailboxes {
+		return age
+	}
+	return max(age, min(time.Duration(t.octets)*time.Second/treeRate, treeOldest))
 }
 
 func (t *trees) init(a *Account) {
@@ -41,7 +87,7 @@ func (a *Account) LoadTree(ctx context.Context) (*Tree, error) {
 	if a.lastLook.Swap(now.UnixNano()) < now.UnixNano()-int64(time.Second) {
 		wake(a.repoll)
 	}
-	j := a.trees.refresh(ctx, a.cfg.Poll)
+	j := a.trees.refresh(ctx, a.trees.maxAge(true))
 	if j == nil {
 		return a.Tree(), nil
 	}
@@ -90,17 +136,15 @@ func (t *trees) list(j *job) error {
 	}
 	defer l.release()
 	asked := time.Now()
-	data, err := l.client.List(t.a.ctx, "", "*")
+	data, err := t.listAll(l)
 	if err != nil {
 		return err
-	}
-	if len(data) == 0 {
-		return errors.New("server lists no mailbox, not even INBOX (try again, or look with --trace FILE)")
 	}
 	names, err := arrange(data, t.exclude, t.root)
 	if err != nil {
 		return err
 	}
+	t.weigh(data)
 	t.adopt(names, asked)
 	return nil
 }

@@ -52,7 +52,7 @@
 // A server that goes over one of these is cut off with an error that names it:
 //
 //   - here: [MaxMessages] of a mailbox, [MaxAnswers] to a FETCH, [MaxMailboxes]
-//     and [MaxListOctets] of a LIST;
+//     and [MaxListOctets] of a LIST, [MaxNamespaces];
 //   - in imapwire: MaxLine, MaxToken, MaxNesting, MaxLiteral, MaxString,
 //     MaxFlags, MaxCaps.
 //

@@ -40,6 +40,7 @@ func TestAServerOverALimitIsCutOffByItsName(t *testing.T) {
 		"MaxLiteral/skipped": once("* X {4294967296}\r\n"),
 		"MaxLiteral/item":    once("* 1 FETCH (UID 1 BODY[] {99999999999}\r\n"),
 		"MaxString/name":     once("* LIST () \"/\" {70000}\r\n"),
+		"MaxNamespaces/own":  repeat("* NAMESPACE (", `("" "/")`),
 		"MaxMessages/exists": once("* 4294967295 EXISTS\r\n"),
 		"MaxLine/parts":      repeat("* 1 FETCH (BODY[] \"x\"", " BODY[] \"x\""),
 	} {

@@ -2,7 +2,6 @@ package imapconn
 
 import (
 	"context"
-	"unicode/utf8"
 
 	"imapfs/imapconn/imapwire"
 )
@@ -42,14 +41,7 @@ func (c *Client) listed() {
 	d.Space()
 	l.Attrs = c.flags.List(d)
 	d.Space()
-	if kind, delimiter, _ := d.String(); kind == imapwire.Quoted {
-		l.Delimiter, _ = utf8.DecodeRune(delimiter)
-		if len(delimiter) == 0 {
-			l.Delimiter = 0
-		}
-	} else if kind == imapwire.Literal {
-		d.Fail(&imapwire.SyntaxError{Want: "a delimiter", Got: "a literal"})
-	}
+	l.Delimiter = c.delimiter()
 	d.Space()
 	name, _ := d.AString() // a mailbox may be called NIL
 	l.Name = string(name)

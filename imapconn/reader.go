@@ -96,6 +96,8 @@ func (c *Client) untagged() {
 		c.setCaps(d.Caps())
 	case "LIST":
 		c.listed()
+	case "NAMESPACE":
+		c.namespacesGiven()
 	case "STATUS":
 		c.statusGiven()
 	case "SEARCH":

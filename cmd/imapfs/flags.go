@@ -30,6 +30,7 @@ type options struct {
 	Timeout     time.Duration
 	Poll        time.Duration
 	Exclude     []string
+	Shared      bool
 
 	Suffix     string
 	AllowOther bool
@@ -75,6 +76,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.DurationVar(&o.Timeout, "timeout", o.Timeout, "a server silent for so long is given up")
 	f.DurationVar(&o.Poll, "poll", o.Poll, "look for new mail so often where the server does not tell")
 	f.StringArrayVar(&o.Exclude, "exclude", nil, "leave out mailboxes that match `PATTERN` (* and %, ! to keep; the last match counts; repeatable)")
+	f.BoolVar(&o.Shared, "shared", false, "show other users' and shared mailboxes, too")
 	f.StringVar(&o.Suffix, "suffix", "", "ends the name of each message, as .eml")
 	f.BoolVar(&o.ReadOnly, "read-only", o.ReadOnly, "nothing can be changed (the only way there is, so far)")
 	f.BoolVar(&o.AllowOther, "allow-other", false, "other users may come in, as far as the modes let them")

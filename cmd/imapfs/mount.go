@@ -128,6 +128,7 @@ func mountAndServe(ctx context.Context, o *options, s *secrets, log *slog.Logger
 		Timeout:     o.Timeout,
 		Poll:        o.Poll,
 		Exclude:     o.Exclude,
+		Shared:      o.Shared,
 		Root:        o.Account.Mailbox,
 		Logger:      log,
 	})
