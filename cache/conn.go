@@ -14,7 +14,9 @@ type conn struct {
 	wanted bool       // somebody waits to select another mailbox on it: nobody joins
 	idler  func()     // asks the one who idles, and is one of the users, to stop; nil: nobody idles
 	used   time.Time  // when it was last released
-	dead   bool       // no longer in the pool
+
+	selections int  // how often a mailbox was selected on it, or refused
+	dead       bool // no longer in the pool
 }
 
 // selection is one mailbox selected on one connection, from its EXAMINE on.

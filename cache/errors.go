@@ -151,10 +151,11 @@ func lostConnection(err error) bool {
 		conn *imapconn.ConnError
 		down downError
 		auth *imapconn.AuthError
+		lost *astrayError
 	)
 	if errors.As(err, &down) || errors.As(err, &auth) {
 		return false
 	}
-	return errors.As(err, &conn) || errors.Is(err, imapconn.ErrClosed) || errors.Is(err, imapconn.ErrNotSelected) ||
+	return errors.As(err, &conn) || errors.As(err, &lost) || errors.Is(err, imapconn.ErrClosed) || errors.Is(err, imapconn.ErrNotSelected) ||
 		errors.Is(err, imapconn.ErrNumbers)
 }

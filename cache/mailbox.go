@@ -31,6 +31,8 @@ type Mailbox struct {
 	looks   looks
 	entered atomic.Int64 // when the server said last which mailbox has the name, Unix nanoseconds
 
+	strayed atomic.Int64 // when a session was given up that refused it, Unix nanoseconds
+
 	// poll's own:
 	asked    time.Time // when it asked
 	disputed *Snapshot // STATUS said something else

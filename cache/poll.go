@@ -40,7 +40,7 @@ func (a *Account) poll() {
 
 // ask asks about the tree and the mailboxes.
 func (a *Account) ask() {
-	if j := a.trees.refresh(a.ctx, a.cfg.Poll/2); j != nil {
+	if j := a.trees.refresh(a.ctx, a.trees.maxAge(false)); j != nil {
 		if err := j.await(a.ctx, "list", nil, 0); err != nil {
 			a.log.Debug("poll", "err", err)
 			return

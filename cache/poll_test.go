@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -301,4 +302,35 @@ func TestAnEmptyMailboxHasNoUIDsToChange(t *testing.T) {
 		t.Errorf("with a message UIDVALIDITY is %d, and the server says %d", got, first+1)
 	}
 	checkText(t, m, uid, text(1, 100))
+}
+
+// TestASessionThatIsWedgedIsGivenUp has an old session refuse a mailbox that a new
+// one has, as Dovecot does where it was deleted and made again.
+func TestASessionThatIsWedgedIsGivenUp(t *testing.T) {
+	s := imaptest.NewScripted(t)
+	b := s.Mailbox("INBOX")
+	b.Add(text(1, 100))
+	s.Mailbox("other")
+	a := openScripted(t, s, func(c *Config, _ *imapconn.Dialer) { c.Poll, c.Connections = time.Millisecond, 1 })
+	m := box(t, a, "INBOX")
+	mustLoad(t, m)
+	var wedged atomic.Bool
+	wedged.Store(true)
+	s.On("EXAMINE", func(c *imaptest.Call) {
+		if strings.Contains(c.Args, "INBOX") && wedged.Load() {
+			c.Done("NO Mailbox was deleted under us")
+			return
+		}
+		c.Default()
+	})
+	s.On("LOGOUT", func(c *imaptest.Call) { wedged.Store(false); c.Default() })
+	mustLoad(t, box(t, a, "other"))
+	time.Sleep(5 * time.Millisecond) // what is known is older than Poll
+	eventually(t, short, "it is listed in another session", func() bool {
+		_, err := m.Load(within(t, short))
+		return err == nil
+	})
+	if n := len(s.Commands("LOGOUT")); n != 1 {
+		t.Errorf("%d sessions were given up", n)
+	}
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+
+	"imapfs/imapconn"
 )
 
 // pool shares few connections among many. A connection has one mailbox selected
@@ -115,15 +117,43 @@ func (p *pool) enter(c *conn, sel *selection) {
 	epoch, err := sel.box.examine(p.a.ctx, c.client, sel.hear)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	sel.epoch, sel.err = epoch, err
 	if err != nil {
 		sel.hear.end()
 		if c.sel == sel {
 			c.sel = nil
 		}
+		if p.astray(c, sel.box, err) {
+			p.a.log.Info("a session that refuses a mailbox is given up", "mailbox", sel.box.full(), "err", err)
+			p.drop(c)
+			p.a.spawn(func() { c.client.Logout(p.a.ctx) })
+			err = &astrayError{err}
+		}
 	}
+	sel.epoch, sel.err = epoch, err
+	c.selections++
 	close(sel.entered)
 }
+
+// astrayEvery is how often a session may be given up for one mailbox.
+const astrayEvery = time.Minute
+
+// astray reports whether it may be the session's fault that a mailbox is refused: it
+// was entered before, and this session has had others selected. Dovecot's say
+// "Mailbox was deleted under us" for ever where it was made again. p.mu is held.
+func (p *pool) astray(c *conn, m *Mailbox, err error) bool {
+	var status *imapconn.StatusError
+	if !errors.As(err, &status) || KindOf(err) != IO || m.current.Load() == nil || c.selections == 0 {
+		return false
+	}
+	now := time.Now().UnixNano()
+	return m.strayed.Swap(now) < now-int64(astrayEvery)
+}
+
+// astrayError is what a session answers that was given up.
+type astrayError struct{ err error }
+
+func (e *astrayError) Error() string { return e.err.Error() }
+func (e *astrayError) Unwrap() error { return e.err }
 
 // withdraw takes a waiter out of the queue; false if it has been served.
 func (p *pool) withdraw(wt *waiter) bool {

@@ -50,6 +50,8 @@ type trial struct {
 	held   []told   // what another client saw at the beginning
 	lied   []string // files that had another size before they were read
 
+	caught bool // changing UIDs, in one of the mounts
+
 	home func() string // a directory that lasts as long as the trial
 }
 
@@ -191,6 +193,11 @@ func (tr *trial) list(t *testing.T, wire string) (uids []int) {
 	return uids
 }
 
+// same compares two listings, by their numbers alone where the server changes UIDs.
+func (tr *trial) same(a, b []int) bool {
+	return slices.Equal(a, b) || tr.kind.shuffles && len(a) == len(b)
+}
+
 func (tr *trial) message(wire string, uid int) string {
 	return filepath.Join(tr.path(wire), strconv.Itoa(uid))
 }
@@ -328,7 +335,7 @@ func checkNews(t *testing.T, tr *trial) {
 	tr.client.do("expunge", "INBOX", uid)
 	gone := waitFor(t, soon, "the expunged message to vanish", func() bool {
 		_, err := os.Stat(tr.message("INBOX", uid))
-		return os.IsNotExist(err) && slices.Equal(tr.list(t, "INBOX"), before)
+		return os.IsNotExist(err) && tr.same(tr.list(t, "INBOX"), before)
 	})
 	t.Logf("seen after: new %v, flagged %v, expunged %v", took, flagged, gone)
 }
@@ -365,7 +372,7 @@ func checkGone(t *testing.T, tr *trial) {
 		t.Errorf("read %d octets of another text", n)
 	}
 	t.Logf("%d octets of %d, then %v", n, len(text), err)
-	waitFor(t, soon, "the expunged message to vanish", func() bool { return slices.Equal(tr.list(t, "INBOX"), before) })
+	waitFor(t, soon, "the expunged message to vanish", func() bool { return tr.same(tr.list(t, "INBOX"), before) })
 }
 
 func checkRenewed(t *testing.T, tr *trial) {
@@ -398,7 +405,17 @@ func checkRenewed(t *testing.T, tr *trial) {
 	}
 	tr.client.do("create", box)
 	tr.client.deliver(box, renewed)
-	waitFor(t, soon, "the mailbox that was made again", func() bool { return read() == "new" })
+	began, lost := time.Now(), false
+	waitFor(t, 2*soon, "the mailbox that was made again", func() bool {
+		if !lost && time.Since(began) > soon/2 && !tr.holds(t, box) {
+			// Who looks finds it empty: a session that had the old one open was a
+			// moment late to leave. It happens with Dovecot.
+			t.Log("the server has lost what was delivered to the mailbox that was made again")
+			lost = true
+			tr.client.deliver(box, renewed)
+		}
+		return read() == "new"
+	})
 	for range 3 {
 		if got := read(); got != "new" {
 			t.Fatalf("the text is %q once more", got)
@@ -453,6 +470,12 @@ func checkCut(t *testing.T, tr *trial) {
 	}
 }
 
+// holds says whether another client sees a message in a mailbox.
+func (tr *trial) holds(t *testing.T, wire string) bool {
+	t.Helper()
+	return slices.ContainsFunc(oracle(t, tr.acc.addr, tr.acc.user, tr.acc.password), func(m told) bool { return m.mailbox == wire })
+}
+
 // checkShuffled is for a server that changes UIDs: whatever can be read is a text
 // of that mailbox, each of them can be read, and the log says once what is wrong.
 func checkShuffled(t *testing.T, tr *trial) {
@@ -489,7 +512,10 @@ func checkShuffled(t *testing.T, tr *trial) {
 	before := tr.mount
 	tr.remount(t)
 	logged := before.errs.String()
-	if n := strings.Count(logged, "the server gives messages other UIDs"); n != 1 {
+	switch n := strings.Count(logged, "the server gives messages other UIDs"); {
+	case n == 1:
+		tr.caught = true
+	case n > 1 || !tr.caught:
 		t.Errorf("that the server changes UIDs is said %d times", n)
 	}
 }
