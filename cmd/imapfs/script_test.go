@@ -23,7 +23,8 @@ import (
 )
 
 // TestScripts runs the files of testdata/script against one Dovecot that
-// speaks TLS and STARTTLS, and one in-memory server that speaks neither.
+// speaks TLS and STARTTLS, one in-memory server that speaks neither, and one more
+// with the sample mail.
 func TestScripts(t *testing.T) {
 	if testing.Short() {
 		return
@@ -36,6 +37,15 @@ func TestScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { memory.Close() })
+	sample, err := sampleServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sample.Close() })
+	if err := sample.Create("Empty"); err != nil {
+		t.Fatal(err)
+	}
+	samples := account{sample.Addr, sample.User, sample.Password}
 	imapfs, err := exec.LookPath("imapfs")
 	if err != nil {
 		t.Fatal(err)
@@ -52,6 +62,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("TLS", port(t, dovecot.TLSAddr))
 			env.Setenv("NOTLS", port(t, memory.Addr))
 			env.Setenv("NOTLSLOGIN", memory.User)
+			env.Setenv("SAMPLE", port(t, sample.Addr))
+			env.Setenv("SAMPLELOGIN", sample.User)
 			env.Setenv("CLOSED", closed)
 			env.Values[secretsKey{}] = map[string]string{
 				"dovecot": dovecot.Password, "memory": memory.Password, "wrong": "hunter2",
@@ -75,6 +87,23 @@ func TestScripts(t *testing.T) {
 			"mounted": cmdMounted,
 			"daemon":  cmdDaemon,
 			"mode":    cmdMode,
+			// flags FILE: what flags the messages of the sample INBOX have, as the server tells.
+			"flags": func(ts *testscript.TestScript, _ bool, args []string) {
+				var lines strings.Builder
+				for _, m := range oracle(t, samples.addr, samples.user, samples.password) {
+					if m.mailbox == "INBOX" {
+						fmt.Fprintln(&lines, m.uid, m.flags)
+					}
+				}
+				if !strings.Contains(lines.String(), `\flagged`) { // in lower case, as this server has it
+					ts.Fatalf("no message of INBOX is flagged:\n%s", lines.String())
+				}
+				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(lines.String()), 0o600))
+			},
+			// store MAILBOX UID HOW FLAGS: another client changes flags of the sample mail.
+			"store": func(ts *testscript.TestScript, _ bool, args []string) {
+				newAnotherClient(t, samples).do("store", args[0], args[1], args[2], args[3])
+			},
 		},
 	})
 }
