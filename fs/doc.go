@@ -69,7 +69,8 @@
 //
 // The kernel keeps names, misses, attributes, listings and texts until it is
 // told otherwise, and it is told as soon as package cache has learnt of a change.
-// Reading again what was read costs no request but the open.
+// Reading again what was read costs no request but the open. The name .mh_sequences
+// is asked for at each use; that is one request for a mailbox, not for a message.
 //
 // # Errors
 //

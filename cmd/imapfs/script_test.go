@@ -100,6 +100,15 @@ func TestScripts(t *testing.T) {
 				}
 				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(lines.String()), 0o600))
 			},
+			// needs PROGRAM PACKAGE: what the script runs is on its PATH.
+			"needs": func(ts *testscript.TestScript, _ bool, args []string) {
+				for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+					if _, err := exec.LookPath(filepath.Join(dir, args[0])); err == nil {
+						return
+					}
+				}
+				ts.Fatalf("%s is missing: install %s (make deps)", args[0], args[1])
+			},
 			// store MAILBOX UID HOW FLAGS: another client changes flags of the sample mail.
 			"store": func(ts *testscript.TestScript, _ bool, args []string) {
 				newAnotherClient(t, samples).do("store", args[0], args[1], args[2], args[3])
