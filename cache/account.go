@@ -69,6 +69,9 @@ type Account struct {
 	crier *crier
 	trees trees
 	tree  atomic.Pointer[Tree]
+
+	indexed atomic.Int64 // messages in the snapshots of the mailboxes in the tree
+
 	quota quota
 
 	last      atomic.Pointer[Mailbox] // looked into last

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"errors"
 
 	"imapfs/imapconn"
@@ -134,6 +135,9 @@ func (l *load) measure(c *lease, d *doubt) error {
 	var size int64
 	var kept [][]byte
 	for {
+		if l.over() { // a text may have no end
+			return context.Cause(l.ctx)
+		}
 		t, err := l.part(c, size, longRun, blockLen, partLimit)
 		if err != nil {
 			return err

@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -81,6 +82,8 @@ var (
 	errLengths    = errors.New("the server gives the text in different lengths (try again, or look with --trace FILE)")
 	errResized    = errors.New("the text has another length than it was opened with (open it again)")
 	errShort      = errors.New("the server lists fewer messages than it says there are (try again)")
+	errFlagSets   = fmt.Errorf("the messages have more than %d different sets of flags, or more than %d octets of them (take keywords off)", maxFlagSets, maxFlagOctets)
+	errIndexed    = fmt.Errorf("more than %d messages have been listed in all mailboxes (exclude some of them)", maxIndexed)
 	errClosed     = errors.New("the account is being closed")
 	errPatience   = errors.New("the server has not answered inside the deadline (see --timeout)")
 )
@@ -128,7 +131,7 @@ func KindOf(err error) Kind {
 		return IO
 	case errors.Is(err, imapconn.ErrNotOffered):
 		return NotOffered
-	case errors.Is(err, imapconn.ErrTooLarge):
+	case errors.Is(err, imapconn.ErrTooLarge), errors.Is(err, errFlagSets), errors.Is(err, errIndexed):
 		return TooBig
 	case errors.Is(err, errExpunged), errors.Is(err, errValidity), errors.Is(err, errResized):
 		return Stale
@@ -142,6 +145,17 @@ func KindOf(err error) Kind {
 		return Timeout
 	}
 	return IO
+}
+
+// joint is two errors as one, in one line; either may be nil.
+func joint(a, b error) error {
+	switch {
+	case a == nil:
+		return b
+	case b == nil || a.Error() == b.Error():
+		return a
+	}
+	return fmt.Errorf("%w; %w", a, b)
 }
 
 // lostConnection reports whether err is the end of a connection, or of what it knew

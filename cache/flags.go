@@ -9,9 +9,13 @@ import (
 // dozen different ones.
 type flagID uint32
 
-// maxFlagSets bounds the sets that a mailbox keeps, in sets. Sets that no message
-// has any more are only forgotten when the limit is reached.
-const maxFlagSets = 1 << 16
+// maxFlagSets bounds the sets that a mailbox keeps, in sets; maxFlagOctets the
+// flags in them, in octets. Sets that no message has any more are only forgotten
+// when half of that is reached.
+const (
+	maxFlagSets   = 1 << 16
+	maxFlagOctets = 16 << 20
+)
 
 // flagSets gives each set of flags a number. It belongs to the one writer of a
 // mailbox. Sets are only ever appended, so a snapshot that holds the slice as it
@@ -19,7 +23,10 @@ const maxFlagSets = 1 << 16
 type flagSets struct {
 	sets [][]string
 	ids  map[string]flagID
-	last struct { // the set that was asked for last: most messages are like the one before
+
+	octets int
+	over   bool     // a limit was reached: some sets have a wrong number, and nothing is to be published
+	last   struct { // the set that was asked for last: most messages are like the one before
 		first *string
 		n     int
 		id    flagID
@@ -45,7 +52,12 @@ func (f *flagSets) id(flags []string) flagID {
 	}
 	key := strings.Join(flags, " ")
 	id, ok := f.ids[key]
+	if !ok && (len(f.sets) >= maxFlagSets || f.octets+len(key) > maxFlagOctets) {
+		f.over = true
+		return 0
+	}
 	if !ok {
+		f.octets += len(key)
 		id = flagID(len(f.sets))
 		f.sets = append(f.sets, flags)
 		f.ids[key] = id
@@ -56,7 +68,9 @@ func (f *flagSets) id(flags []string) flagID {
 }
 
 // full reports whether it is time to begin anew.
-func (f *flagSets) full() bool { return len(f.sets) >= maxFlagSets }
+func (f *flagSets) full() bool {
+	return f.over || len(f.sets) >= maxFlagSets/2 || f.octets >= maxFlagOctets/2
+}
 
 // reflagged is s with the flags numbered by f.
 func (s *Snapshot) reflagged(f *flagSets) *Snapshot {

@@ -102,7 +102,7 @@ func (l *load) fetchHeader(c *lease) error {
 	both.Wait()
 	switch {
 	case headerErr != nil || sizeErr != nil:
-		return errors.Join(headerErr, sizeErr)
+		return joint(headerErr, sizeErr)
 	case !found || !sized:
 		return errDoubtfulHeader
 	case text.Nil:

@@ -25,6 +25,10 @@ type hearing struct {
 	gone    goneSet // every UID that went under this selection
 }
 
+// maxHeard bounds the messages that went and are not in the index yet, in messages.
+// A server that names more has the mailbox listed anew, which says it shorter.
+const maxHeard = 1 << 20
+
 // events is what was heard and is not in the index yet.
 type events struct {
 	grown    bool   // more messages
@@ -148,6 +152,9 @@ func (h *hearing) hasExpunged(uid UID) bool {
 func (h *hearing) note(f func(e *events)) {
 	h.mu.Lock()
 	f(&h.heard)
+	if len(h.heard.expunged) > maxHeard {
+		h.heard.expunged, h.heard.changed = nil, true
+	}
 	follows := h.follows
 	if !follows {
 		h.heard = events{}
@@ -193,7 +200,7 @@ func (h *hearing) Flags(uid UID, flags []string) {
 		return // whoever lists hears it too
 	}
 	h.note(func(e *events) {
-		if len(e.flags.news) > h.count+spareFlags {
+		if len(e.flags.news) > h.count+spareFlags || e.flags.octets > maxFlagOctets {
 			// More is said than there are messages: a listing says it shorter.
 			e.flags, e.changed = heardFlags{}, true
 			return

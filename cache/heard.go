@@ -9,9 +9,10 @@ import (
 // heardFlags is which flags messages were said to have, in the order of the
 // saying: 8 octets each, for another client may mark a million messages at once.
 type heardFlags struct {
-	news []heardFlag
-	sets [][]string         // each once, as long as imapconn shares it
-	ids  map[*string]uint32 // by the address of the first flag; sets keeps it from being another's
+	news   []heardFlag
+	sets   [][]string         // each once, as long as imapconn shares it
+	octets int                // of the flags in sets
+	ids    map[*string]uint32 // by the address of the first flag; sets keeps it from being another's
 }
 
 type heardFlag struct {
@@ -33,6 +34,9 @@ func (f *heardFlags) add(uid UID, flags []string) {
 		id = uint32(len(f.sets))
 		f.sets = append(f.sets, flags)
 		f.ids[first] = id
+		for _, flag := range flags {
+			f.octets += len(flag)
+		}
 	}
 	f.news = append(f.news, heardFlag{uid, id})
 }
@@ -67,10 +71,17 @@ type goneSet struct {
 	fresh []UID // not in set yet
 }
 
+// maxGone bounds the ranges of a goneSet, in ranges. When there are more all are
+// forgotten: a reader of the text of one of them learns of its end in a new session.
+const maxGone = 1 << 20
+
 // goneFresh is how many UIDs are put into the set at a time, at least.
 const goneFresh = 1024
 
 func (g *goneSet) add(uid UID) {
+	if len(g.set) >= maxGone {
+		g.set = nil
+	}
 	g.fresh = append(g.fresh, uid)
 	if len(g.fresh) >= max(goneFresh, len(g.set)) {
 		g.settle()

@@ -8,6 +8,10 @@ import (
 	"imapfs/imapconn"
 )
 
+// maxIndexed bounds the messages of all mailboxes of an account that have been
+// looked into, in messages: 1.3 GB of index.
+const maxIndexed = 64 << 20
+
 // index is how the snapshots of a mailbox are made. Who looks at the server
 // works on a snapshot that nobody sees and publishes it when it is whole; there
 // is one at a time. What readers of texts find out meanwhile is put into both.
@@ -50,8 +54,13 @@ func (m *Mailbox) endWork() {
 func (m *Mailbox) publish(next *Snapshot, e *epoch, since time.Time) error {
 	m.index.mu.Lock()
 	defer m.index.mu.Unlock()
-	if m.current.Load() != e {
+	switch {
+	case m.current.Load() != e:
 		return errValidity
+	case m.index.flags.over:
+		return errFlagSets
+	case m.account.indexed.Load()-int64(m.snap.Load().size())+int64(next.Len()) > maxIndexed:
+		return errIndexed
 	}
 	next, _ = next.apply(m.index.found)
 	m.index.found = nil
@@ -104,8 +113,20 @@ func (m *Mailbox) show(next *Snapshot) {
 		// directory keeps the time that it was shown with.
 		s.gen, s.changed = 1, m.account.Tree().Changed(m)
 	}
+	if !m.gone.Load() {
+		m.account.indexed.Add(int64(s.Len() - old.size()))
+	}
 	m.snap.Store(&s)
 	m.account.crier.cry(news{mailbox: m, old: old, new: &s})
+}
+
+// leave takes a mailbox out of the account: it is no longer in the tree.
+func (m *Mailbox) leave() {
+	m.index.mu.Lock()
+	defer m.index.mu.Unlock()
+	if !m.gone.Swap(true) {
+		m.account.indexed.Add(-int64(m.snap.Load().size()))
+	}
 }
 
 // learn puts into the index what a reader of a text has found out, where the

@@ -259,7 +259,7 @@ func (t *trees) adopt(names []listed, asked time.Time) {
 	}
 	for m := range old.nodes {
 		if next.nodes[m] == nil {
-			m.gone.Store(true)
+			m.leave()
 		}
 	}
 	wake(t.a.rewatch)

@@ -12,11 +12,14 @@ import (
 
 // looks is the work on the index of a mailbox: one goroutine at a time.
 type looks struct {
-	mu     sync.Mutex // held over no network; before job.mu, Account.mu
-	job    *job       // under way; nil: none
-	verify bool       // the server is to be asked, by this job or one more round of it
-	asking bool       // the round under way asks the server
-	again  bool       // something was heard since the round began
+	mu     sync.Mutex    // held over no network; before job.mu, Account.mu
+	job    *job          // under way; nil: none
+	verify bool          // the server is to be asked, by this job or one more round of it
+	asking bool          // the round under way asks the server
+	again  bool          // something was heard since the round began
+	hinted bool          // so, and the server is to be asked about it
+	waited bool          // somebody waits for the job
+	hurry  chan struct{} // tells the job that somebody does; holds one
 }
 
 // Load gives the messages of the mailbox, all of them or an error. It answers
@@ -65,6 +68,8 @@ func (m *Mailbox) join(ctx context.Context) *job {
 		m.looks.verify = true
 	}
 	j := m.looks.job
+	m.looks.waited = true
+	wake(m.looks.hurry)
 	j.join(ctx, m.account.cfg.Timeout)
 	return j
 }
@@ -85,7 +90,7 @@ func (m *Mailbox) stir(hint bool) {
 	case m.looks.job == nil:
 		m.startLooking(hint)
 	case hint:
-		m.looks.verify = true
+		m.looks.hinted = true
 	default:
 		m.looks.again = true
 	}
@@ -101,7 +106,9 @@ func (m *Mailbox) lookedInto() bool {
 // startLooking begins a job. looks.mu is held.
 func (m *Mailbox) startLooking(verify bool) {
 	j := m.account.newJob()
-	m.looks.job, m.looks.verify, m.looks.again = j, verify, false
+	m.looks.job, m.looks.verify, m.looks.waited = j, verify, false
+	m.looks.again, m.looks.hinted = false, false
+	m.looks.hurry = make(chan struct{}, 1)
 	if !m.account.spawn(func() { m.work(j) }) {
 		j.finish(errClosed)
 	}
@@ -112,7 +119,7 @@ func (m *Mailbox) work(j *job) {
 	for {
 		m.looks.mu.Lock()
 		verify := m.looks.verify
-		m.looks.asking, m.looks.verify, m.looks.again = verify, false, false
+		m.looks.asking, m.looks.verify, m.looks.again, m.looks.hinted = verify, false, false, false
 		m.looks.mu.Unlock()
 
 		err := m.look(j, verify)
@@ -122,10 +129,11 @@ func (m *Mailbox) work(j *job) {
 			m.looks.mu.Unlock()
 			continue
 		}
-		again := err == nil && m.looks.again
+		// Who waits for this job has what he asked for.
+		hinted, again := m.looks.hinted, m.looks.again
 		m.looks.job, m.looks.asking = nil, false
-		if again {
-			m.startLooking(false)
+		if err == nil && (hinted || again) {
+			m.startLooking(hinted)
 		}
 		m.looks.mu.Unlock()
 		if err != nil {
@@ -147,6 +155,10 @@ func (m *Mailbox) look(j *job, verify bool) error {
 	for flips := 0; ; {
 		err := m.catchUp(verify)
 		if errors.Is(err, errNotFollowed) {
+			if !m.worthRelisting(j, verify) {
+				return nil
+			}
+			m.relisted = time.Now()
 			err = m.relist(j)
 		}
 		if errors.Is(err, errValidity) && flips < maxFlips {
@@ -157,6 +169,29 @@ func (m *Mailbox) look(j *job, verify bool) error {
 			return err
 		}
 	}
+}
+
+// relistPace is how often at most a mailbox is listed anew while nobody waits.
+const relistPace = time.Second
+
+// worthRelisting waits until the mailbox may be listed anew: at once if somebody
+// waits for it. Where nobody does and the connection has ended on which the news
+// was heard, it is enough to know that there is some: whoever looks next asks.
+// Without this a server that says something and hangs up, or miscounts again and
+// again, would be asked again and again without end.
+func (m *Mailbox) worthRelisting(j *job, verify bool) bool {
+	m.looks.mu.Lock()
+	waited, hurry := m.looks.waited, m.looks.hurry
+	m.looks.mu.Unlock()
+	if waited {
+		return true
+	}
+	m.news.Store(true)
+	if h := m.follow.Load(); !verify && (h == nil || !h.live()) {
+		return false
+	}
+	m.account.nap(hurry, max(relistPace-time.Since(m.relisted), time.Nanosecond))
+	return !j.over()
 }
 
 // errNotFollowed: the index cannot be brought up to date but by a listing.
@@ -189,7 +224,7 @@ func (m *Mailbox) catchUp(verify bool) error {
 	}
 	next, err := m.absorb(l, work)
 	if err != nil {
-		return errors.Join(errNotFollowed, err)
+		return joint(errNotFollowed, err)
 	}
 	l.hear.learn(next.uidNext)
 	return m.publish(next, l.epoch, since)
@@ -227,11 +262,7 @@ func (m *Mailbox) absorb(l *lease, s *Snapshot) (*Snapshot, error) {
 			edits = append(edits, edit{record: record{uid: uid}, remove: true})
 		}
 		s, _ = s.apply(edits)
-		if heard.grown && count > 0 {
-			first := UID(1)
-			if h := s.highest(); h != nil {
-				first = h.uid + 1
-			}
+		if first, ok := s.behind(); ok && heard.grown && count > 0 {
 			new, err := m.fetchRecords(l, imapconn.UIDSet{{First: first, Last: math.MaxUint32}})
 			if err != nil {
 				return nil, err

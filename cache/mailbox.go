@@ -27,9 +27,10 @@ type Mailbox struct {
 	gone    atomic.Bool               // no longer in the tree
 	checked atomic.Pointer[time.Time] // when the looking began that what is published comes from
 
-	index   index
-	looks   looks
-	entered atomic.Int64 // when the server said last which mailbox has the name, Unix nanoseconds
+	index    index
+	looks    looks
+	entered  atomic.Int64 // when the server said last which mailbox has the name, Unix nanoseconds
+	relisted time.Time    // when it was listed last; of whoever looks, one at a time
 
 	strayed atomic.Int64 // when a session was given up that refused it, Unix nanoseconds
 

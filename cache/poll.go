@@ -164,9 +164,9 @@ func (m *Mailbox) askExamine(j *job, h *hearing) error {
 		m.verifyBehind()
 		return nil
 	}
-	first := UID(1)
-	if h := s.highest(); h != nil {
-		first = h.uid + 1
+	first, ok := s.behind()
+	if !ok {
+		return nil
 	}
 	grown := false
 	behind := imapconn.UIDSet{{First: first, Last: math.MaxUint32}}

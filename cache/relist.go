@@ -59,7 +59,7 @@ func (m *Mailbox) list(l *lease) error {
 	l.hear.list(nil)
 	if err == nil {
 		if next, err = m.absorb(l, next); err != nil && !lostConnection(err) {
-			err = errors.Join(errShort, err)
+			err = joint(errShort, err)
 		}
 	}
 	if err == nil {

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"math"
 	"slices"
 	"sort"
 	"time"
@@ -146,6 +147,14 @@ func (s *Snapshot) Changed() time.Time { return s.changed }
 // Len is the number of messages.
 func (s *Snapshot) Len() int { return s.starts[len(s.chunks)] }
 
+// size is Len, 0 for nil.
+func (s *Snapshot) size() int {
+	if s == nil {
+		return 0
+	}
+	return s.Len()
+}
+
 // At gives message i, 0 ≤ i < Len.
 func (s *Snapshot) At(i int) Message {
 	c := sort.Search(len(s.chunks), func(c int) bool { return s.starts[c+1] > i })
@@ -192,6 +201,15 @@ func (s *Snapshot) highest() *record {
 	}
 	c := s.chunks[len(s.chunks)-1]
 	return &c[len(c)-1]
+}
+
+// behind gives the lowest UID that a new message may have; false where there is
+// none left.
+func (s *Snapshot) behind() (first UID, ok bool) {
+	if h := s.highest(); h != nil {
+		return h.uid + 1, h.uid < math.MaxUint32
+	}
+	return 1, true
 }
 
 func (s *Snapshot) message(r *record) Message {

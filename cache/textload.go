@@ -263,10 +263,10 @@ func (l *load) fetchEnds(c *lease, size int64) error {
 	both.Go(func() { end, endErr = l.part(c, tail, asked, blockLen, partLimit) })
 	both.Wait()
 	if headErr != nil || endErr != nil {
-		return errors.Join(headErr, endErr)
+		return joint(headErr, endErr)
 	}
 	if head.Err != nil || end.Err != nil {
-		return errors.Join(head.Err, end.Err)
+		return joint(head.Err, end.Err)
 	}
 	if head.Octets != blockLen || tail+end.Octets != size {
 		d := &doubt{recorded: size, said: -1}

@@ -78,7 +78,11 @@ func (c *Client) start(conn net.Conn) (greeted *command) {
 
 // open takes a connection from the greeting to the authenticated state.
 func (d *Dialer) open(ctx context.Context, c *Client, greeted *command) error {
-	preauth, err := c.awaitGreeting(ctx, greeted)
+	var preauth bool
+	err := c.inTime(ctx, func(ctx context.Context) (err error) {
+		preauth, err = c.awaitGreeting(ctx, greeted)
+		return err
+	})
 	if err != nil {
 		return d.greetingError(err)
 	}
@@ -86,7 +90,8 @@ func (d *Dialer) open(ctx context.Context, c *Client, greeted *command) error {
 		if preauth {
 			return &TLSError{c.addr, errors.New("server has logged us in before STARTTLS"), "use imaps:// or --tls none"}
 		}
-		if err := d.startTLS(ctx, c); err != nil {
+		err := c.inTime(ctx, func(ctx context.Context) error { return d.startTLS(ctx, c) })
+		if err != nil {
 			return err
 		}
 	}
@@ -95,10 +100,23 @@ func (d *Dialer) open(ctx context.Context, c *Client, greeted *command) error {
 			return err
 		}
 	}
-	if err := c.knowCaps(ctx); err != nil {
+	if err := c.inTime(ctx, c.knowCaps); err != nil {
 		return err
 	}
 	return c.identify()
+}
+
+// inTime takes a step of opening a connection, within the time limit as a whole:
+// a server that goes on saying something else, octet by octet, is not silent, and
+// nobody but who dials would ever give it up.
+func (c *Client) inTime(ctx context.Context, step func(context.Context) error) error {
+	within, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	err := step(within)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return c.broken(errSilent{c.timeout})
+	}
+	return err
 }
 
 // greetingError says what to do about a server that does not greet.

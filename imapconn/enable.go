@@ -50,7 +50,12 @@ func (c *Client) enabledGiven(caps imapwire.Caps) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.enabled = imapwire.NewCaps(append(c.enabled.Names(), caps.Names()...)...)
+	all := append(c.enabled.Names(), caps.Names()...)
+	if len(all) > imapwire.MaxCaps { // some say ENABLED again and again
+		c.dec.Fail(&imapwire.LimitError{What: "MaxCaps", Limit: imapwire.MaxCaps})
+		return
+	}
+	c.enabled = imapwire.NewCaps(all...)
 }
 
 // isAtom reports whether s can stand on the wire as it is (RFC 3501 §9).

@@ -7,6 +7,7 @@ import (
 )
 
 // maxTextsPerAnswer bounds the texts that are kept of one FETCH answer, in texts.
+// Together they are within Part.Limit.
 const maxTextsPerAnswer = 4
 
 // fetchAnswer is one FETCH answer (RFC 3501 §7.4.2) as it is being read. Its
@@ -41,6 +42,16 @@ func (c *Client) fetched(n uint32) {
 		return
 	}
 	c.deliver(SeqNum(n), a)
+}
+
+// kept is how many octets of text the answer holds already.
+func (a *fetchAnswer) kept() (octets int64) {
+	for i := range a.texts {
+		if a.texts[i].Err == nil {
+			octets += a.texts[i].Octets
+		}
+	}
+	return octets
 }
 
 // forgetTexts lets go of texts that were handed over.
@@ -130,7 +141,7 @@ func (c *Client) readText(a *fetchAnswer, section string, origin int64, whole bo
 		switch {
 		case !wanted:
 			d.SkipLiteral(n)
-		case n > limit:
+		case n > limit-a.kept():
 			d.SkipLiteral(n)
 			t.Err = ErrTooLarge
 		default:

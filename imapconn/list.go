@@ -7,7 +7,7 @@ import (
 )
 
 // MaxMailboxes bounds the answers to one LIST, in mailboxes; MaxListOctets the
-// names in them.
+// names and attributes in them, in octets.
 const (
 	MaxMailboxes  = 200_000
 	MaxListOctets = 64 << 20
@@ -54,6 +54,9 @@ func (c *Client) listed() {
 		return
 	}
 	a.octets += len(l.Name)
+	for _, attr := range l.Attrs {
+		a.octets += len(attr)
+	}
 	switch {
 	case len(a.found) == MaxMailboxes:
 		d.Fail(&imapwire.LimitError{What: "MaxMailboxes", Limit: MaxMailboxes})

@@ -15,7 +15,7 @@ func (d *Dialer) login(ctx context.Context, c *Client) error {
 	if d.Credentials == nil {
 		return &AuthError{Host: d.Host, Err: errors.New("no credentials"), Hint: "give a user and a password"}
 	}
-	if err := c.knowCaps(ctx); err != nil {
+	if err := c.inTime(ctx, c.knowCaps); err != nil {
 		return err
 	}
 	cred, err := d.Credentials(ctx)
@@ -30,7 +30,7 @@ func (d *Dialer) login(ctx context.Context, c *Client) error {
 	c.trace.hide(secrets...)
 	defer c.trace.hide()
 	c.forgetCapsWhenLoggedIn(cmd)
-	err = c.do(ctx, cmd)
+	err = c.inTime(ctx, func(ctx context.Context) error { return c.do(ctx, cmd) })
 	var refused *StatusError
 	if !errors.As(err, &refused) {
 		return err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -74,7 +75,10 @@ func tlsError(addr, host string, err error) error {
 
 // certificateNames lists whom a certificate is for, at most three.
 func certificateNames(cert *x509.Certificate) string {
-	names := cert.DNSNames
+	var names []string
+	for _, name := range cert.DNSNames {
+		names = append(names, strings.Trim(strconv.QuoteToASCII(name), `"`)) // the server's words
+	}
 	for _, ip := range cert.IPAddresses {
 		names = append(names, ip.String())
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"unicode"
+	"unicode/utf8"
 )
 
 // blank stands for a credential in a trace.
@@ -15,7 +17,7 @@ const blank = "<secret>"
 const maxTraceLine = 64 << 10
 
 // tracer writes what one connection says and hears, line by line, each line in
-// one Write, as `7 > a1 NOOP` and `7 < a1 OK`.
+// one Write, as `7 > a1 NOOP` and `7 < a1 OK`. What cannot be printed is escaped.
 type tracer struct {
 	w      io.Writer
 	shared *sync.Mutex // Dialer.mu: one line at a time, whatever the connection
@@ -72,10 +74,29 @@ func (t *tracer) lines(way byte, p []byte, secrets [][]byte) []byte {
 			line = bytes.ReplaceAll(line, s, []byte(blank))
 		}
 		t.shared.Lock()
-		fmt.Fprintf(t.w, "%d %c %s\n", t.conn, way, line)
+		fmt.Fprintf(t.w, "%d %c %s\n", t.conn, way, printable(line))
 		t.shared.Unlock()
 		rest = rest[n:]
 	}
+}
+
+// printable escapes what a terminal might obey, as Go does in a string. Texts in
+// other characters than ASCII stay legible.
+func printable(line []byte) []byte {
+	out := line[:0:0]
+	for len(line) > 0 {
+		r, n := utf8.DecodeRune(line)
+		switch {
+		case r == '\t', unicode.IsPrint(r) && (r != utf8.RuneError || n > 1):
+			out = append(out, line[:n]...)
+		case n == 1:
+			out = fmt.Appendf(out, `\x%02x`, line[0])
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+		line = line[n:]
+	}
+	return out
 }
 
 // traced is a reader whose octets a tracer sees.

@@ -10,10 +10,11 @@ import (
 	"strings"
 )
 
-// newLogger writes one line for each record to w, secrets blanked, and takes
-// in what the fuse package prints by package log.
+// newLogger writes one line for each record to w, secrets blanked, not too many
+// (loglimit.go), and takes in what the fuse package prints by package log.
 func newLogger(w io.Writer, level slog.Level, s *secrets) *slog.Logger {
-	logger := slog.New(slog.NewTextHandler(blanked{w, s}, &slog.HandlerOptions{Level: level}))
+	text := slog.NewTextHandler(blanked{w, s}, &slog.HandlerOptions{Level: level, ReplaceAttr: shortened})
+	logger := slog.New(newLimited(text))
 	slog.SetDefault(logger)
 	return logger
 }

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// MaxCaps bounds the capabilities of a server, in capabilities.
+// MaxCaps bounds the capabilities of a server, in capabilities; MaxToken bounds
+// them together, in octets.
 const MaxCaps = 1024
 
 // Caps is an immutable set of capabilities (RFC 3501 §7.2.1). The zero value
@@ -53,11 +54,17 @@ func (c Caps) Rev1() bool { return c.Has("IMAP4REV1") || c.Has("IMAP4REV2") }
 // Caps reads the capabilities of a CAPABILITY response, up to the end of line.
 func (d *Decoder) Caps() Caps {
 	var names []string
-	for d.Spaces(); !d.AtEOL() && len(names) < MaxCaps; d.Spaces() {
-		names = append(names, string(d.Atom()))
-	}
-	if len(names) == MaxCaps {
-		d.Fail(&LimitError{"MaxCaps", MaxCaps})
+	octets := 0
+	for d.Spaces(); !d.AtEOL(); d.Spaces() {
+		name := string(d.Atom())
+		names = append(names, name)
+		octets += len(name)
+		switch {
+		case len(names) > MaxCaps:
+			d.Fail(&LimitError{"MaxCaps", MaxCaps})
+		case octets > MaxToken:
+			d.Fail(&LimitError{"MaxToken", MaxToken})
+		}
 	}
 	d.EOL()
 	return NewCaps(names...)

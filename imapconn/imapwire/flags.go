@@ -5,14 +5,19 @@ import (
 	"strings"
 )
 
-// maxInterned bounds the flag lists that a FlagTable keeps, in lists.
-const maxInterned = 4096
+// A FlagTable begins anew when it keeps maxInterned lists, or maxInternedOctets of
+// flags. The lists that it gave stay good.
+const (
+	maxInterned       = 4096
+	maxInternedOctets = 1 << 20
+)
 
 // FlagTable turns flag lists into shared slices: a mailbox of a million
 // messages has a few dozen different ones. It is not safe for concurrent use.
 type FlagTable struct {
-	lists map[string][]string // by the octets between the parentheses
-	raw   []byte
+	lists  map[string][]string // by the octets between the parentheses
+	octets int                 // of the keys
+	raw    []byte
 }
 
 // List reads a parenthesised list of flags. The result is sorted, each flag
@@ -52,10 +57,11 @@ func (t *FlagTable) intern() []string {
 	if list, ok := t.lists[string(t.raw)]; ok {
 		return list
 	}
-	if t.lists == nil || len(t.lists) >= maxInterned {
-		t.lists = make(map[string][]string)
+	if t.lists == nil || len(t.lists) >= maxInterned || t.octets+len(t.raw) > maxInternedOctets {
+		t.lists, t.octets = make(map[string][]string), 0
 	}
 	key := string(t.raw)
+	t.octets += len(key)
 	list := ParseFlags(key)
 	t.lists[key] = list
 	return list
