@@ -78,15 +78,25 @@ func (se *session) listAnswer(c *Call) {
 		se.s.mu.Lock()
 		attrs := se.s.boxes[name].attrs
 		se.s.mu.Unlock()
-		se.printf(`* LIST (%s) "/" %s`, attrs, strconv.Quote(name))
+		se.printf(`* LIST (%s) "/" %s`, attrs, quoted(name))
 	}
 }
 
 // find is the mailbox that a command's first argument names.
 func (se *session) find(args string) *Box {
-	name, _, _ := strings.Cut(args, " (")
-	name = strings.ReplaceAll(strings.TrimSuffix(strings.TrimPrefix(name, `"`), `"`), `\`, "")
-	return se.s.boxes[name]
+	return se.s.boxes[unquoted(args)]
+}
+
+// escaper is for what stands in quotes.
+var escaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+
+// quoted is how a name travels: in quotes, or as a literal where these cannot
+// hold it (RFC 3501 9).
+func quoted(name string) string {
+	if strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return fmt.Sprintf("{%d}\r\n%s", len(name), name)
+	}
+	return `"` + escaper.Replace(name) + `"`
 }
 
 func (se *session) status(c *Call) bool {
@@ -104,7 +114,7 @@ func (se *session) status(c *Call) bool {
 		}
 	}
 	se.printf(`* STATUS %s (MESSAGES %d UIDNEXT %d UIDVALIDITY %d UNSEEN %d)`,
-		strconv.Quote(b.name), len(b.messages), b.next, b.validity, unseen)
+		quoted(b.name), len(b.messages), b.next, b.validity, unseen)
 	return true
 }
 

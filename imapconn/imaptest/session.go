@@ -143,7 +143,7 @@ func (se *session) readLine() (string, error) {
 			return "", err
 		}
 		line.WriteString(strings.TrimSuffix(part, m[0]))
-		line.WriteString(strconv.Quote(string(text)))
+		line.WriteString(`"` + escaper.Replace(string(text)) + `"`)
 	}
 }
 
