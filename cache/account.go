@@ -29,7 +29,7 @@ type Config struct {
 	Poll time.Duration
 	// Exclude are patterns for mailboxes that are left out, over decoded names
 	// with levels joined by /: * and % are wildcards, % within one level, ! takes
-	// back, the last that matches counts.
+	// back, the last that matches counts. INBOX is matched by its name alone.
 	Exclude []string
 	// Root is the decoded name, levels joined by /, of the only mailbox to be
 	// shown, with all below it. Empty: everything.

@@ -2,9 +2,10 @@ package cache
 
 import "strings"
 
-// patterns are those of --exclude, in the order given. In each, * stands for
-// anything and % for anything within one level; a ! before it takes back what
-// those before it exclude. The last that matches counts.
+// patterns are those of --exclude, in the order given, as mbsync(1) has them: in
+// each, * stands for anything and % for anything within one level; a ! before it
+// takes back what those before it exclude; the last that matches counts; and INBOX
+// is matched by its name alone, never by wildcards.
 type patterns []string
 
 // excludes reports whether a mailbox is left out. name is decoded, its levels
@@ -13,6 +14,9 @@ func (p patterns) excludes(name string) bool {
 	out := false
 	for _, pattern := range p {
 		rest, keep := strings.CutPrefix(pattern, "!")
+		if name == inbox && strings.ContainsAny(rest, "*%") {
+			continue
+		}
 		if out == keep && matches(rest, name) {
 			out = !keep
 		}

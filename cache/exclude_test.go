@@ -22,7 +22,11 @@ func TestTheLastPatternThatMatchesCounts(t *testing.T) {
 		{"%/%/Trash", "a/b/Trash", true},
 		{"* !INBOX", "INBOX", false},
 		{"* !INBOX", "Sent", true},
-		{"!INBOX *", "INBOX", true},
+		{"*", "INBOX", false}, // a wildcard does not mean it
+		{"IN%", "INBOX", false},
+		{"* INBOX", "INBOX", true},
+		{"*", "INBOX/a", true},
+		{"!INBOX *", "INBOX", false},
 		{"* !Work/* Work/old", "Work/old", true},
 		{"* !Work/* Work/old", "Work/new", false},
 		{"%*%", "", true},

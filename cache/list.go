@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ type trees struct {
 	number uint32
 	job    *job
 	asked  time.Time // when the LIST was asked for that the tree is made of
+	sum    uint64    // of what it gave
 	octets int       // about how many it took
 	count  int       // the mailboxes that it named
 
@@ -42,13 +44,13 @@ const (
 )
 
 // weigh notes what a listing has cost, and says so where that is much.
-func (t *trees) weigh(data []imapconn.ListData) {
+func (t *trees) weigh(data []imapconn.ListData, sum uint64) {
 	octets := listOctets * len(data)
 	for i := range data {
 		octets += len(data[i].Name)
 	}
 	t.mu.Lock()
-	t.octets, t.count = octets, len(data)
+	t.sum, t.octets, t.count = sum, octets, len(data)
 	t.mu.Unlock()
 	if len(data) > manyMailboxes {
 		t.saidMany.Do(func() {
@@ -140,13 +142,49 @@ func (t *trees) list(j *job) error {
 	if err != nil {
 		return err
 	}
+	sum := digest(data)
+	if t.unchanged(sum, asked) {
+		return nil
+	}
 	names, err := arrange(data, t.exclude, t.root)
 	if err != nil {
 		return err
 	}
-	t.weigh(data)
+	t.weigh(data, sum)
 	t.adopt(names, asked)
 	return nil
+}
+
+var listSeed = maphash.MakeSeed()
+
+// digest is what two listings share only if they are word for word the same.
+func digest(data []imapconn.ListData) uint64 {
+	var h maphash.Hash
+	h.SetSeed(listSeed)
+	for i := range data {
+		l := &data[i]
+		h.WriteString(l.Name)
+		h.WriteByte(0)
+		h.WriteString(string(l.Delimiter))
+		for _, a := range l.Attrs {
+			h.WriteByte(1)
+			h.WriteString(a)
+		}
+		h.WriteByte(2)
+	}
+	return h.Sum64()
+}
+
+// unchanged reports whether the tree was made of the same listing: then it is as
+// young as this one.
+func (t *trees) unchanged(sum uint64, asked time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.asked.IsZero() || t.sum != sum {
+		return false
+	}
+	t.asked = asked
+	return true
 }
 
 // arrange makes of LIST what is to be shown, each parent before its children.

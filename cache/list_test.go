@@ -217,3 +217,26 @@ func TestTheFirstErrorIsTheDialers(t *testing.T) {
 	}
 	wantKind(t, err, Access)
 }
+
+// BenchmarkTree makes the tree of an account: of what LIST gave, and once more of
+// the same, which is what each look costs.
+func BenchmarkTree(b *testing.B) {
+	for _, n := range []int{2_000, 10_000, 50_000, 200_000} {
+		data := make([]imapconn.ListData, n)
+		for i := range data {
+			data[i] = imapconn.ListData{Name: fmt.Sprintf("Archive/%d/%d/list-%d", i%100, i%1000, i), Delimiter: '/', Attrs: []string{`\HasNoChildren`}}
+		}
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.ReportAllocs()
+			a := newAccount(b.Context(), Config{})
+			for b.Loop() {
+				names, err := arrange(data, nil, nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				a.trees.adopt(names, time.Now())
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/mailbox")
+		})
+	}
+}
