@@ -127,6 +127,11 @@ func obey(a *fakeAccount, s *Server, o order) (int64, error) {
 	if o.Op == "unmount" {
 		return 0, s.Unmount()
 	}
+	if o.Op == "nodes" { // of slot 0
+		s.generated.mu.Lock()
+		defer s.generated.mu.Unlock()
+		return int64(len(s.generated.nodes)), nil
+	}
 	if o.Op == "readers" {
 		return int64(s.readers.Load()), nil
 	}

@@ -113,6 +113,8 @@ func TestMountSequencesAreNeverTorn(t *testing.T) {
 			if len(lines) != 100 {
 				t.Errorf("%d lines", len(lines))
 			}
+			// The kernel forgets what the name no longer leads to.
+			eventually(t, func() string { return fmt.Sprint(d.do(order{Op: "nodes"})) }, func(s string) bool { return s == "0" || s == "1" })
 			return
 		default:
 			uid := cache.UID(10 + i/2*37%1900)
