@@ -35,9 +35,7 @@ type trees struct {
 const (
 	// manyMailboxes is from when on a tree is not asked for whenever somebody looks.
 	manyMailboxes = 10_000
-	// treeRate is what asking for the tree behind everybody's back may cost, in
-	// octets a second; treeOldest is how old a tree becomes at most for that.
-	treeRate   = 1 << 10
+	// treeOldest is how old a tree becomes at most to stay within pollRate.
 	treeOldest = 10 * time.Minute
 	// listOctets is about what LIST takes for a mailbox beside its name.
 	listOctets = 40
@@ -71,7 +69,7 @@ func (t *trees) maxAge(looking bool) time.Duration {
 	if looking && t.count <= manyMailboxes {
 		return age
 	}
-	return max(age, min(time.Duration(t.octets)*time.Second/treeRate, treeOldest))
+	return max(age, min(time.Duration(t.octets)*time.Second/pollRate, treeOldest))
 }
 
 func (t *trees) init(a *Account) {

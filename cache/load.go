@@ -268,6 +268,8 @@ func (m *Mailbox) absorb(l *lease, s *Snapshot) (*Snapshot, error) {
 				return nil, err
 			}
 			s, _ = s.apply(setEdits(new))
+		} else if count == s.Len() {
+			return s, nil // what was heard since has somebody look again
 		}
 	}
 	return nil, errors.New("the mailbox changes faster than it can be read (try again)")

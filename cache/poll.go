@@ -11,9 +11,13 @@ import (
 )
 
 const (
-	// pollMost is the most mailboxes asked about at once, those first that have
-	// waited longest: a STATUS is some 100 octets.
-	pollMost = 300
+	// pollRate is what asking for mailboxes may cost while nobody waits for the
+	// answer, in octets a second; asking about them may cost as much again. Where
+	// an account is so large that Config.Poll would cost more, it is asked less
+	// often.
+	pollRate = 512
+	// statusOctets is about what a STATUS and its answer take.
+	statusOctets = 160
 	// tendEvery is how often connections are looked after when nobody looks.
 	tendEvery = 5 * time.Minute
 	// unusedClose is after how long without use a connection is closed, if two
@@ -59,7 +63,8 @@ func (a *Account) ask() {
 	}
 }
 
-// toAsk gives the mailboxes to be asked about.
+// toAsk gives the mailboxes to be asked about now, those first that have waited
+// longest.
 func (a *Account) toAsk() []*Mailbox {
 	var all []*Mailbox
 	for m := range a.Tree().all {
@@ -70,7 +75,12 @@ func (a *Account) toAsk() []*Mailbox {
 		}
 	}
 	slices.SortFunc(all, func(x, y *Mailbox) int { return x.asked.Compare(y.asked) })
-	return all[:min(len(all), pollMost)]
+	return all[:min(len(all), a.statuses())]
+}
+
+// statuses is how many mailboxes are asked about in each round.
+func (a *Account) statuses() int {
+	return max(1, int(pollRate*a.cfg.Poll.Seconds()/statusOctets))
 }
 
 // askStatus asks whether a mailbox has changed, and has somebody look if so. It
