@@ -4,6 +4,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"imapfs/imapconn"
 )
 
 // Mailbox is a mailbox, or a place in the tree that has mailboxes below it:
@@ -37,6 +39,10 @@ type Mailbox struct {
 	// poll's own:
 	asked    time.Time // when it asked
 	disputed *Snapshot // STATUS said something else
+	settled  struct {  // what a listing was made for, because STATUS said it
+		data imapconn.StatusData
+		when time.Time
+	}
 }
 
 // Path is the decoded levels of the name, none for the root. Not to be modified.

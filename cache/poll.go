@@ -123,19 +123,34 @@ func (m *Mailbox) askStatus() error {
 	switch {
 	case lostConnection(err) || errors.Is(err, context.Canceled):
 		return err
-	case err == nil && sameStatus(s, m.current.Load(), data):
+	case err == nil && (sameStatus(s, m.current.Load(), data) || m.miscounted(s, data)):
 		m.entered.Store(time.Now().UnixNano())
 	case h == nil:
+		m.dispute(s, data)
 		m.verifyBehind()
 	case err != nil || data.HasUIDValidity && data.UIDValidity != m.wireValidity():
 		m.lookAnew(h)
 	case m.disputed == s:
 		// NOOP had its time to say what STATUS says.
+		m.dispute(s, data)
 		m.lookAnew(h)
 	default:
 		m.disputed = s
 	}
 	return nil
+}
+
+// dispute notes that a listing is made because STATUS says something else.
+func (m *Mailbox) dispute(s *Snapshot, data imapconn.StatusData) {
+	m.disputed, m.settled.data, m.settled.when = s, data, time.Now()
+}
+
+// miscounted reports whether a listing was made because of the very same words, and
+// has changed nothing: then one more for each poll would not, either.
+func (m *Mailbox) miscounted(s *Snapshot, data imapconn.StatusData) bool {
+	since := m.checked.Load()
+	return m.disputed == s && m.settled.data == data && since != nil && since.After(m.settled.when) &&
+		(!data.HasUIDValidity || data.UIDValidity == m.wireValidity())
 }
 
 // wireValidity is UIDVALIDITY as the server gave it last.

@@ -334,3 +334,32 @@ func TestASessionThatIsWedgedIsGivenUp(t *testing.T) {
 		t.Errorf("%d sessions were given up", n)
 	}
 }
+
+// A listing of a large mailbox takes megabytes.
+func TestAServerThatCannotCountIsListedOnce(t *testing.T) {
+	s := imaptest.NewScripted(t)
+	in := s.Mailbox("INBOX")
+	in.Add(text(1, 100))
+	s.Mailbox("Other")
+	a := openScripted(t, s, func(c *Config, _ *imapconn.Dialer) { c.Poll = 20 * time.Millisecond })
+	m := box(t, a, "INBOX")
+	v := mustLoad(t, m).Validity()
+	mustLoad(t, box(t, a, "Other")) // STATUS is asked beside the one that is selected
+	var messages atomic.Int64
+	messages.Store(1)
+	s.On("STATUS", func(c *imaptest.Call) {
+		c.Send(fmt.Sprintf("* STATUS INBOX (MESSAGES %d UIDNEXT %d UIDVALIDITY %d UNSEEN 77)", messages.Load(), messages.Load()+1, v))
+		c.Done("OK done")
+	})
+	n := len(s.Commands("STATUS"))
+	eventually(t, short, "polls", func() bool { return len(s.Commands("STATUS")) > n+5 })
+	listed := len(s.Commands("UID FETCH"))
+	n = len(s.Commands("STATUS"))
+	eventually(t, short, "more polls", func() bool { return len(s.Commands("STATUS")) > n+10 })
+	if now := len(s.Commands("UID FETCH")); now > listed {
+		t.Errorf("%d more listings", now-listed)
+	}
+	in.Add(text(2, 100))
+	messages.Store(2)
+	eventually(t, short, "new mail", func() bool { return m.Snapshot().Len() == 2 })
+}
