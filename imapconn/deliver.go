@@ -16,8 +16,11 @@ func (c *Client) deliver(n SeqNum, a *fetchAnswer) {
 			c.deliverText(&a.texts[i])
 		}
 	}
-	if a.meta.UID != 0 {
-		c.deliverMeta(a.meta)
+	switch {
+	case a.meta.UID != 0:
+		c.deliverMeta(a.meta, true)
+	case uid != 0 && a.meta.HasFlags: // what another client has done is said without UID
+		c.deliverMeta(Meta{UID: uid, Flags: a.meta.Flags, HasFlags: true}, false)
 	}
 	if !a.meta.HasFlags || !answered || box.rec == nil {
 		return
@@ -49,12 +52,14 @@ func (c *Client) placed(box *selection, n SeqNum, uid UID) UID {
 	return uid
 }
 
-// deliverMeta gives facts to every command in flight that asked for the UID.
-func (c *Client) deliverMeta(m Meta) {
+// deliverMeta gives facts to every command in flight that asked for the UID. named:
+// the answer bore it; else it is by the table, and tells only those who ask for
+// flags.
+func (c *Client) deliverMeta(m Meta, named bool) {
 	for i := 0; ; i++ {
 		var a *metaAnswer
 		var cmd *command
-		if i, a, cmd = c.metaCommand(i, m); cmd == nil {
+		if i, a, cmd = c.metaCommand(i, m, named); cmd == nil {
 			return
 		}
 		if a.given++; a.given > MaxAnswers {
@@ -72,11 +77,11 @@ func (c *Client) deliverMeta(m Meta) {
 // metaCommand finds the first command in flight, from place i on, that asked
 // for any of these facts. Only the reader takes commands out of flight, so
 // places hold while it asks.
-func (c *Client) metaCommand(i int, m Meta) (int, *metaAnswer, *command) {
+func (c *Client) metaCommand(i int, m Meta, named bool) (int, *metaAnswer, *command) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for ; i < len(c.flight); i++ {
-		if a, ok := c.flight[i].answer.(*metaAnswer); ok && a.wants(m) {
+		if a, ok := c.flight[i].answer.(*metaAnswer); ok && a.wants(m) && (named || a.items != 0) {
 			return i, a, c.flight[i]
 		}
 	}

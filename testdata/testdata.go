@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-//go:embed mail
+//go:embed mail transcripts
 var files embed.FS
 
 // Message is a message and where it belongs.
