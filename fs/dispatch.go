@@ -99,6 +99,10 @@ func refusal(req fuse.Request) syscall.Errno {
 
 // fail answers an error that needed no waiting.
 func (s *Server) fail(req fuse.Request, err error) {
+	if number, ok := err.(syscall.Errno); ok {
+		req.RespondError(number) // an answer: ls -l asks for an ACL of each entry
+		return
+	}
 	s.causes.report(opName(req), err)
 	req.RespondError(errnoOf(err))
 }
