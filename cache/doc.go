@@ -48,6 +48,20 @@
 // end, with some octets beyond, in one flight, which settles its size. Reading
 // forward asks ahead in runs that grow from 512 KiB to 4 MiB (stream.go).
 //
+// # Limits
+//
+// A server cannot make an account grow beyond these, and imapconn's:
+//
+//	Config.CacheBytes     texts, in octets
+//	maxIndexed            64 Mi messages in all mailboxes looked into, 20 octets each: TooBig
+//	maxFlagSets           65,536 different sets of flags in a mailbox: TooBig
+//	maxFlagOctets         16 MiB of flags in them, and of those heard and not taken up
+//	maxHeard, maxGone     1 Mi messages that went, not taken up; ranges of those remembered
+//	maxNodes, maxLevels   400,000 mailboxes with those above them; 64 levels of a name
+//	maxText               128 Ti octets of a text; one without an end is measured while somebody waits
+//	lieLimit, wholeLimit  8 MiB of a text said to be small; 256 MiB where there are no parts
+//	relistPace            1 s between listings of a mailbox for which nobody waits
+//
 // # Caveats
 //
 // Without CONDSTORE, which is not used yet, a changed flag is noticed in a mailbox

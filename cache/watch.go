@@ -42,7 +42,12 @@ func (a *Account) watch() {
 		if err != nil {
 			a.log.Debug("watch", "mailbox", m.full(), "err", err)
 			a.unwatched.Store(true)
-			a.nap(a.rewatch, pause)
+			// The end of a connection wakes too: a server that ends each would be
+			// asked without end.
+			a.nap(nil, watchPause)
+			if pause > watchPause {
+				a.nap(a.rewatch, pause-watchPause)
+			}
 			a.unwatched.Store(false)
 			pause = min(2*pause, maxWatchPause)
 		}

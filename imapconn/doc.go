@@ -49,17 +49,41 @@
 //
 // # Limits
 //
-// A server that goes over one of these is cut off with an error that names it:
+// Memory is taken for what has come, never for what is announced, and nothing that
+// nobody asked for is kept. A server that goes over one of these is cut off with an
+// error that names it (imapwire.LimitError):
 //
-//   - here: [MaxMessages] of a mailbox, [MaxAnswers] to a FETCH, [MaxMailboxes]
-//     and [MaxListOctets] of a LIST, [MaxNamespaces];
-//   - in imapwire: MaxLine, MaxToken, MaxNesting, MaxLiteral, MaxString,
-//     MaxFlags, MaxCaps.
+//	imapwire.MaxLine      32 MiB        a response without its literals
+//	imapwire.MaxToken     64 KiB        an atom, a quoted string, a list of flags, all capabilities
+//	imapwire.MaxString    64 KiB        a literal in the place of a short string: a name, a date
+//	imapwire.MaxLiteral   4 GiB - 1     any literal, those that are skipped too
+//	imapwire.MaxNesting   100 levels    lists in lists
+//	imapwire.MaxFlags     4096 flags    of a message, a mailbox, a name in LIST
+//	imapwire.MaxCaps      1024          capabilities, and what ENABLED says
+//	[MaxMessages]         16,777,216    messages of a mailbox (64 MiB), ranges of a SEARCH
+//	[MaxAnswers]          33,554,432    FETCH answers to one command
+//	[MaxMailboxes]        200,000       answers to one LIST
+//	[MaxListOctets]       64 MiB        names and attributes in them
+//	[MaxNamespaces]       1000          namespaces
+//	[MaxPrefix]           4 KiB         the prefix of one
 //
-// A text over Part.Limit is read and dropped, and the connection goes on:
-// [ErrTooLarge]. Of words for people MaxText octets are kept, of a response
-// code MaxCodeText. Command lines stay under 8,000 octets; longer sets go in
-// several lines.
+// These cost the server only what was too much: the rest is read and dropped.
+//
+//	Part.Limit            1 GiB         the text of a message, several in one answer together: [ErrTooLarge]
+//	imapwire.MaxText      1 KiB         words for people; control characters become spaces
+//	imapwire.MaxCodeText  16 KiB        arguments of a response code; its name 64 octets
+//	a challenge           64 KiB        of AUTHENTICATE, and 16 of them; the words of a +
+//	flag lists            1 MiB, 4096   that are shared among messages
+//	texts                 4             in one FETCH answer
+//	alerts                10            in the log, of one connection
+//	a trace               64 KiB        a line, before it is broken
+//
+// Of untagged responses nothing is queued: each is recorded or dropped when it has
+// been read. Dialer.Timeout (30 s) is how long no octet may move while an answer is
+// owed; each step of Dial (connect, TLS, greeting, capabilities, login) ends within
+// it, whatever moves. PARTIAL is sent 10 times at most while message numbers shift.
+// Command lines stay under 8,000 octets; longer sets go in several lines. What package
+// cache keeps of all this has limits of its own, named in its files.
 //
 // # Caveats
 //

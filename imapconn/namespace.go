@@ -8,8 +8,12 @@ import (
 	"imapfs/imapconn/imapwire"
 )
 
-// MaxNamespaces bounds the answer to NAMESPACE, in namespaces of all kinds.
-const MaxNamespaces = 1000
+// MaxNamespaces bounds the answer to NAMESPACE, in namespaces of all kinds;
+// MaxPrefix the prefix of each, in octets.
+const (
+	MaxNamespaces = 1000
+	MaxPrefix     = 4 << 10
+)
 
 // Namespace is a part of the names of an account (RFC 2342).
 type Namespace struct {
@@ -76,6 +80,9 @@ func (c *Client) namespaces(left *int) (all []Namespace) {
 		}
 		d.Expect('(')
 		prefix, _ := d.AString()
+		if len(prefix) > MaxPrefix {
+			d.Fail(&imapwire.LimitError{What: "MaxPrefix", Limit: MaxPrefix})
+		}
 		n := Namespace{Prefix: string(prefix)}
 		d.Space()
 		n.Delimiter = c.delimiter()

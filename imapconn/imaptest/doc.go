@@ -10,9 +10,11 @@
 //     asked for.
 //   - Strict is a server of RFC 1730 and of nothing newer, by the letter of its
 //     grammar, with what that permits and few expect.
+//   - Transcript plays a file: what a server of some name was seen to say.
+//   - Hostile is driven by a fuzzer and lies in the grammar of IMAP.
 //   - Proxy stands before any of them, counts octets and round trips, delays,
 //     cuts, stalls and refuses.
 //
-// All listen on 127.0.0.1 only and end with the test. Dovecot needs root and
+// All but Hostile, which is a pipe, listen on 127.0.0.1 only; they end with the test. Dovecot needs root and
 // the package dovecot-imapd; without them the test fails and says so.
 package imaptest

@@ -263,3 +263,18 @@ func (r *repeating) Read(p []byte) (int, error) {
 	}
 	return n, nil
 }
+
+// The lists that a table gave stay good when it begins anew.
+func TestAFlagTableKeepsNoMoreThanItsLimit(t *testing.T) {
+	var table FlagTable
+	first := table.List(decode("(one)X"))
+	for i := range 200 {
+		table.List(decode("(" + strings.Repeat("k", 30_000) + fmt.Sprint(i) + ")X"))
+		if table.octets > maxInternedOctets {
+			t.Fatalf("%d octets are kept", table.octets)
+		}
+	}
+	if len(first) != 1 || first[0] != "one" {
+		t.Errorf("%q", first)
+	}
+}
