@@ -32,9 +32,9 @@ const (
 // opened and read, twice, with a poll and an IDLE between. Whatever the server
 // does, each request ends inside its deadline with an errno or without; nothing is
 // listed that could not be a file's name; no text is found under another name than
-// the one that it was sent under; the account closes, no goroutine is left, and
-// memory is taken in proportion to what the server has sent. Time is the bubble's,
-// so that a run takes none.
+// the one that it was sent under; the account closes, no goroutine is left, memory
+// is taken in proportion to what the server has sent, and it is not connected to
+// again and again. Time is the bubble's, so that a run takes none.
 func FuzzHostileServer(f *testing.F) {
 	for _, program := range hostilePrograms {
 		f.Add([]byte(program))
@@ -46,8 +46,11 @@ func FuzzHostileServer(f *testing.F) {
 		stop := watchdog(t, hostileReal)
 		defer stop()
 		before := allocated()
-		h := hostileRun(t, program)
+		h, lasted := hostileRun(t, program)
 		sent, connections := h.Written()
+		if float64(connections) > hostileConnections+hostileRate*lasted.Seconds() {
+			t.Errorf("%d connections were made in %v", connections, lasted)
+		}
 		if took := int64(allocated() - before); took > hostileAllowance+hostileFactor*sent+hostileConnection*int64(connections) {
 			t.Errorf("%d octets of memory were taken for %d of the server's, over %d connections", took, sent, connections)
 		}
@@ -62,14 +65,24 @@ const (
 	hostileFactor     = 64
 )
 
-// hostileRun plays a program in a bubble, which ends when every goroutine has.
-func hostileRun(t *testing.T, program []byte) (h *imaptest.Hostile) {
+// How often it may connect: at first, and for each second of the bubble's. A server
+// that hangs up is tried again with pauses that double, for each of who wait.
+const (
+	hostileConnections = 300
+	hostileRate        = 50
+)
+
+// hostileRun plays a program in a bubble, which ends when every goroutine has, and
+// says how long that lasted by the bubble's clock.
+func hostileRun(t *testing.T, program []byte) (h *imaptest.Hostile, lasted time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
 		h = imaptest.NewHostile(program)
 		defer h.Close()
 		hostileSession(t, h)
+		lasted = time.Since(begun)
 	})
-	return h
+	return h, lasted
 }
 
 // hostilePrograms are seeds: an honest server first, then one misdeed each.
