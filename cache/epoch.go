@@ -54,7 +54,7 @@ func (m *Mailbox) examine(ctx context.Context, c *imapconn.Client, hear *hearing
 		}
 	}
 	m.entered.Store(time.Now().UnixNano())
-	hear.begin(data.Exists, data.UIDNext)
+	hear.begin(data)
 	e := m.enter(data.UIDValidity, data.Exists == 0)
 	if known == nil || known.validity != e.validity {
 		return e, nil
@@ -108,6 +108,17 @@ func (m *Mailbox) enter(wire UIDValidity, empty bool) *epoch {
 	e := &epoch{wire: wire, validity: wire}
 	m.begun(e)
 	return e
+}
+
+// named makes sure that messages are known under the UIDVALIDITY of the session
+// that tells of them: one that was kept while the mailbox was empty ends with the
+// first message.
+func (m *Mailbox) named(l *lease, s *Snapshot) error {
+	if wire := l.hear.validity(); s.Len() > 0 && wire != l.epoch.wire {
+		m.enter(wire, false)
+		return errValidity
+	}
+	return nil
 }
 
 // shuffled begins a new epoch under the same UIDVALIDITY.

@@ -21,6 +21,7 @@ type hearing struct {
 	count   int             // messages there are, by EXISTS and EXPUNGE
 	counted bool            // EXISTS of the EXAMINE is in count
 	uidNext UID             // the session knows all that lies below
+	wire    UIDValidity     // what the EXAMINE said
 	heard   events
 	gone    goneSet // every UID that went under this selection
 }
@@ -44,12 +45,12 @@ func newHearing(m *Mailbox) *hearing { return &hearing{box: m} }
 
 // begin says what the mailbox was like when it was selected. Some of what came
 // after it may have been heard already.
-func (h *hearing) begin(exists uint32, uidNext UID) {
+func (h *hearing) begin(d imapconn.SelectData) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.uidNext = uidNext
+	h.uidNext, h.wire = d.UIDNext, d.UIDValidity
 	if !h.counted {
-		h.count += int(exists)
+		h.count += int(d.Exists)
 		h.counted = true
 	}
 }
@@ -132,6 +133,13 @@ func (h *hearing) next() UID {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.uidNext
+}
+
+// validity is the UIDVALIDITY that the EXAMINE said.
+func (h *hearing) validity() UIDValidity {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.wire
 }
 
 // learn says that the session has been told of all that lies below next.

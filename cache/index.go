@@ -50,8 +50,12 @@ func (m *Mailbox) endWork() {
 }
 
 // publish makes a snapshot that is whole the one that is seen. since is when the
-// looking began that it comes from.
-func (m *Mailbox) publish(next *Snapshot, e *epoch, since time.Time) error {
+// looking began that it comes from, l the session that told of it.
+func (m *Mailbox) publish(next *Snapshot, l *lease, since time.Time) error {
+	if err := m.named(l, next); err != nil {
+		return err
+	}
+	e := l.epoch
 	m.index.mu.Lock()
 	defer m.index.mu.Unlock()
 	switch {

@@ -227,7 +227,7 @@ func (m *Mailbox) catchUp(verify bool) error {
 		return joint(errNotFollowed, err)
 	}
 	l.hear.learn(next.uidNext)
-	return m.publish(next, l.epoch, since)
+	return m.publish(next, l, since)
 }
 
 // maxRounds bounds how often one look takes up what is heard meanwhile, in rounds.

@@ -65,7 +65,7 @@ func (m *Mailbox) list(l *lease) error {
 	if err == nil {
 		next = next.atLeast(l.hear.next())
 		l.hear.learn(next.uidNext)
-		err = m.publish(next, l.epoch, since)
+		err = m.publish(next, l, since)
 	}
 	if err != nil {
 		l.hear.unfollow()

@@ -25,7 +25,6 @@ func TestOpenTellsTheTrueSizeFirst(t *testing.T) {
 		t.Fatalf("open: %v, %v", r, err)
 	}
 	close(k.gate)
-	k.gate = nil
 	if told := k.take(s); len(told) == 0 || told[0] != fmt.Sprintf("attr %v", id) {
 		t.Errorf("told: %q", told)
 	}
