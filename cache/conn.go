@@ -17,6 +17,7 @@ type conn struct {
 
 	selections int  // how often a mailbox was selected on it, or refused
 	dead       bool // no longer in the pool
+	given      bool // somebody has used it
 }
 
 // selection is one mailbox selected on one connection, from its EXAMINE on.

@@ -84,8 +84,7 @@ func (p *pool) dial() {
 	p.mu.Lock()
 	p.dialing--
 	if err == nil {
-		p.failing, p.notBefore, p.denied, p.refusals = time.Time{}, time.Time{}, nil, 0
-		p.backoff.Reset()
+		p.failing, p.denied, p.refusals = time.Time{}, nil, 0
 		p.mu.Unlock()
 		p.add(client)
 		return
@@ -178,6 +177,11 @@ func (p *pool) bury(c *conn) {
 	<-c.client.Done()
 	p.mu.Lock()
 	p.drop(c)
+	if !c.given {
+		// A server that logs us in and hangs up at once is no better than one that
+		// does not answer.
+		p.notBefore = time.Now().Add(p.backoff.NextBackOff())
+	}
 	closed := p.closed
 	p.dispatch()
 	p.mu.Unlock()

@@ -310,6 +310,10 @@ func (p *pool) least(ok func(*conn) bool, load func(*conn) int) *conn {
 // where that is not selected. p.mu is held.
 func (p *pool) give(w *waiter, c *conn) {
 	c.users++
+	if !c.given {
+		c.given, p.notBefore = true, time.Time{}
+		p.backoff.Reset()
+	}
 	if w.box != nil && (w.fresh || !c.has(w.box) || !c.sel.joinable()) {
 		if c.sel != nil {
 			c.sel.hear.end()
