@@ -32,6 +32,7 @@ func (t *seqTable) grow(n uint32) error {
 	if n > MaxMessages {
 		return &imapwire.LimitError{What: "MaxMessages", Limit: MaxMessages}
 	}
+	t.chunks = slices.Grow(t.chunks, int(n-min(n, t.n))/seqChunkLen+1)
 	for t.n < n {
 		if len(t.chunks) == 0 || t.chunks[len(t.chunks)-1].n >= seqChunkLen {
 			t.chunks = append(t.chunks, seqChunk{})
@@ -45,6 +46,11 @@ func (t *seqTable) grow(n uint32) error {
 		}
 	}
 	return nil
+}
+
+// blank reports whether no UID was said.
+func (t *seqTable) blank() bool {
+	return !slices.ContainsFunc(t.chunks, func(c seqChunk) bool { return c.uids != nil })
 }
 
 // seek makes the chunk with message seq the current one and returns the

@@ -6,11 +6,11 @@ func (c *Client) exists(n uint32) {
 	if box == nil || box.table == nil || c.dec.Err() != nil {
 		return
 	}
-	if !answered {
+	if !answered && !(box.table.n == n && box.table.blank()) {
 		// The last one counts: one before may have been the mailbox we leave.
 		box.renumber(&seqTable{})
-		box.counted = true
 	}
+	box.counted = box.counted || !answered
 	switch known := box.table.n; {
 	case n < known:
 		c.lost("fewer EXISTS without EXPUNGE")
