@@ -106,6 +106,17 @@ func lookAt(t testing.TB, name string, m told) told {
 	}
 }
 
+// flagsOf is the flags that a file shows, none where it cannot be asked. It is not
+// getfattr, which a value kills that grows between its two questions.
+func flagsOf(name string) string {
+	flags := make([]byte, 1024)
+	n, err := unix.Getxattr(name, "user.imap.flags", flags)
+	if err != nil {
+		return ""
+	}
+	return string(flags[:n])
+}
+
 // withoutRecent is the flags that user.imap.flags shows.
 func withoutRecent(flags string) string {
 	return strings.Join(slices.DeleteFunc(strings.Fields(flags), func(f string) bool { return f == `\Recent` }), " ")

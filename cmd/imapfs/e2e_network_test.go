@@ -162,7 +162,7 @@ func newMail(t *testing.T, s *imaptest.Dovecot, d *daemon, limit time.Duration) 
 	})
 	s.Doveadm("flags", "add", "-u", s.User, `\Flagged`, "mailbox", "INBOX", "uid", "2")
 	flagged := waitFor(t, limit, "the flag", func() bool {
-		return strings.Contains(must(t, "getfattr", "-n", "user.imap.flags", d.path("INBOX", "2")), `Flagged`)
+		return strings.Contains(flagsOf(d.path("INBOX", "2")), "Flagged")
 	})
 	t.Logf("seen after: by name %v, in ls %v more, expunged %v, flagged %v", byName, listed, gone, flagged)
 }
