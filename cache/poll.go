@@ -128,10 +128,12 @@ func (m *Mailbox) askStatus() error {
 	case h == nil:
 		m.dispute(s, data)
 		m.verifyBehind()
-	case err != nil || data.HasUIDValidity && data.UIDValidity != m.wireValidity():
+	case err != nil && time.Since(time.Unix(0, m.entered.Load())) < enterEvery:
+		// A server may refuse STATUS and nothing else.
+	case err != nil:
 		m.lookAnew(h)
-	case m.disputed == s:
-		// NOOP had its time to say what STATUS says.
+	case m.disputed == s, data.HasUIDValidity && data.UIDValidity != m.wireValidity():
+		// NOOP had its time to say what STATUS says; of UIDVALIDITY it says nothing.
 		m.dispute(s, data)
 		m.lookAnew(h)
 	default:
@@ -148,9 +150,9 @@ func (m *Mailbox) dispute(s *Snapshot, data imapconn.StatusData) {
 // miscounted reports whether a listing was made because of the very same words, and
 // has changed nothing: then one more for each poll would not, either.
 func (m *Mailbox) miscounted(s *Snapshot, data imapconn.StatusData) bool {
-	since := m.checked.Load()
-	return m.disputed == s && m.settled.data == data && since != nil && since.After(m.settled.when) &&
-		(!data.HasUIDValidity || data.UIDValidity == m.wireValidity())
+	since, disputed := m.checked.Load(), m.settled.when
+	return m.disputed == s && m.settled.data == data && since != nil && since.After(disputed) &&
+		m.entered.Load() > disputed.UnixNano()
 }
 
 // wireValidity is UIDVALIDITY as the server gave it last.

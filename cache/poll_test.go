@@ -363,3 +363,42 @@ func TestAServerThatCannotCountIsListedOnce(t *testing.T) {
 	messages.Store(2)
 	eventually(t, short, "new mail", func() bool { return m.Snapshot().Len() == 2 })
 }
+
+// TestAServerWhoseStatusIsWrongIsListedOnce has STATUS refused, or always name
+// another UIDVALIDITY than EXAMINE.
+func TestAServerWhoseStatusIsWrongIsListedOnce(t *testing.T) {
+	for what, answer := range map[string]func(c *imaptest.Call){
+		"refused": func(c *imaptest.Call) { c.Done("NO not for you") },
+		"another UIDVALIDITY": func(c *imaptest.Call) {
+			c.Send(`* STATUS INBOX (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 7 UNSEEN 1)`)
+			c.Done("OK done")
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			s := imaptest.NewScripted(t)
+			s.Mailbox("INBOX").Add(text(1, 100))
+			s.Mailbox("other")
+			s.On("STATUS", func(c *imaptest.Call) {
+				if strings.Contains(c.Args, "INBOX") {
+					answer(c)
+					return
+				}
+				c.Default()
+			})
+			a := openScripted(t, s, func(c *Config, _ *imapconn.Dialer) { c.Poll, c.Connections = 10*time.Millisecond, 2 })
+			m := box(t, a, "INBOX")
+			mustLoad(t, m)
+			mustLoad(t, box(t, a, "other")) // on a connection that INBOX can be asked about on
+			eventually(t, short, "it is asked about", func() bool { m.Touch(); return len(s.Commands("STATUS")) > 10 })
+			lists := 0
+			for _, c := range s.Commands("UID FETCH") {
+				if strings.Contains(c, "1:*") {
+					lists++
+				}
+			}
+			if lists > 3 {
+				t.Errorf("listed %d times", lists)
+			}
+		})
+	}
+}
