@@ -37,6 +37,7 @@ type Client struct {
 	// The writing goroutine's own; the reader's while STARTTLS is alone.
 	sink  *sink
 	timer *time.Timer
+	held  held
 
 	// The reading goroutine's own.
 	dec    *imapwire.Decoder

@@ -13,8 +13,15 @@
 //
 // # Guarantees
 //
-// Reading changes nothing: texts are asked for by BODY.PEEK, and nothing here
-// can send STORE, EXPUNGE or CLOSE.
+// Reading changes nothing: texts are asked for by BODY.PEEK, and what would change
+// the messages of a mailbox that was examined is [ErrReadOnly] before anything is
+// sent. CLOSE is sent only after EXAMINE, where it expunges nothing, and to servers
+// of RFC 1730 only. Flags are set and taken away one by one, never replaced; what
+// is expunged was named by UID, but for ExpungeAll, which a person asks for.
+//
+// A message that is stored streams, and its error says whether the server may have
+// it ([AppendError]). What changes messages is not sent while something that
+// changes the same ones is unanswered (pipeline.go).
 //
 // A result is whole or an error. A List whose connection was cut returns no
 // mailboxes.
