@@ -69,6 +69,9 @@ func (c *Client) removeOnce(ctx context.Context, first []*command, set UIDSet) (
 	if len(ask) == 0 {
 		return nil, nil
 	}
+	for _, cmd := range ask { // nothing at all is sent where nothing can be changed
+		cmd.changes = true
+	}
 	err = c.doAll(ctx, slices.Concat(first, cmds, ask)...)
 	if err != nil {
 		left = slices.Clone(set)

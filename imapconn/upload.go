@@ -43,10 +43,11 @@ type upload struct {
 	c     *Client
 	text  io.Reader
 	size  int64
-	waits bool        // for the server's +
-	begun bool        // the writer has the command; guarded by Client.mu
-	sent  atomic.Bool // the last octet may have been written: set before that is tried
-	data  AppendData  // set before the command is answered
+	waits bool         // for the server's +
+	begun bool         // the writer has the command; guarded by Client.mu
+	owed  atomic.Int64 // octets that the server waits for
+	sent  atomic.Bool  // the last octet may have been written: set before that is tried
+	data  AppendData   // set before the command is answered
 }
 
 // send writes the literal. It runs on the goroutine that writes, when the line
@@ -57,8 +58,9 @@ func (u *upload) send(cmd *command) error {
 			return err
 		}
 	}
+	u.owed.Store(u.size)
 	piece := make([]byte, min(u.size, uploadPiece))
-	for rest := u.size; rest > 0; {
+	for rest := u.size; rest > 0; u.owed.Store(rest) {
 		piece = piece[:min(rest, uploadPiece)]
 		if n, err := io.ReadFull(u.text, piece); err != nil {
 			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -83,10 +85,13 @@ func (u *upload) send(cmd *command) error {
 
 // answered is told of the tagged answer, by the reader.
 func (u *upload) answered(ok bool, cmd *command) error {
-	if !ok {
+	switch {
+	case !ok && u.owed.Load() > maxAtOnce:
+		u.c.dec.Fail(&ConnError{Addr: u.c.addr, Err: errMuchLeft})
 		return nil
-	}
-	if !u.sent.Load() {
+	case !ok:
+		return nil
+	case !u.sent.Load():
 		u.c.dec.Fail(errEarly)
 		return errEarly
 	}
