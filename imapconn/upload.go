@@ -61,7 +61,7 @@ func (u *upload) send(cmd *command) error {
 	u.owed.Store(u.size)
 	piece := make([]byte, min(u.size, uploadPiece))
 	for rest := u.size; rest > 0; u.owed.Store(rest) {
-		piece = piece[:min(rest, uploadPiece)]
+		piece = piece[:min(max(rest-1, 1), uploadPiece)] // the last octet goes by itself
 		if n, err := io.ReadFull(u.text, piece); err != nil {
 			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 				err = fmt.Errorf("it ends after %d of %d octets", u.size-rest+int64(n), u.size)
