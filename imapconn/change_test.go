@@ -217,7 +217,7 @@ func TestMoveThatIsRefusedSaysWhatWasMoved(t *testing.T) {
 	}
 	got, err := c.Move(t.Context(), set, "B")
 	var se *StatusError
-	if !errors.As(err, &se) || se.Code != CodeOverQuota || got.Copied.String() != "10,20" || got.Unnamed != nil {
+	if !errors.As(err, &se) || se.Code != CodeOverQuota || se.Mailbox != "B" || got.Copied.String() != "10,20" || got.Unnamed != nil {
 		t.Errorf("%+v, %v", got, err)
 	}
 	rec.want(t, "expunged 10", "expunged 20")

@@ -16,6 +16,13 @@ func (c *Client) Copy(ctx context.Context, set UIDSet, mailbox string) (CopyData
 }
 
 func (c *Client) copy(ctx context.Context, op string, kind change, set UIDSet, mailbox string) (CopyData, error) {
-	answers, err := c.change(ctx, op, kind, set, func(e *imapwire.Encoder) { e.Raw(" ").String(mailbox) })
+	cmds, answers := c.changes(op, kind, set, func(e *imapwire.Encoder) { e.Raw(" ").String(mailbox) })
+	if len(cmds) == 0 {
+		return CopyData{}, nil
+	}
+	for _, cmd := range cmds {
+		cmd.mailbox = mailbox
+	}
+	err := c.doAll(ctx, cmds...)
 	return copyData(answers), err
 }
