@@ -10,7 +10,7 @@ import (
 type change uint8
 
 const (
-	storing change = iota
+	flagging change = iota
 	copying
 	moving
 	expunging
@@ -37,7 +37,7 @@ type changing struct {
 // not, for nothing in an untagged APPENDUID says whose it is.
 func (a *changing) confusable(other answerer) bool {
 	o, same := other.(*changing)
-	if !same || o.kind == storing && a.kind == expunging {
+	if !same || o.kind == flagging && a.kind == expunging {
 		return false
 	}
 	return o.kind == replacing && a.kind == replacing || overlap(a.set, o.set)

@@ -46,7 +46,7 @@ func (c *Client) Remove(ctx context.Context, set UIDSet) (left UIDSet, err error
 	if err := c.needUIDPlus(); err != nil {
 		return set, err
 	}
-	mark, _ := c.changes("UID STORE", storing, set, storeArgs("+", []string{`\Deleted`}))
+	mark, _ := c.changes("UID STORE", flagging, set, storeArgs("+", []string{`\Deleted`}))
 	for range removeTries {
 		if set, err = c.removeOnce(ctx, mark, set); err != nil || len(set) == 0 {
 			return set, err

@@ -30,7 +30,7 @@ func (c *Client) store(ctx context.Context, set UIDSet, sign string, flags []str
 	if args(&e); len(e.Octets()) > maxSetOctets/2 {
 		return fmt.Errorf("store: %w", errManyFlags)
 	}
-	_, err := c.change(ctx, "UID STORE", storing, set, args)
+	_, err := c.change(ctx, "UID STORE", flagging, set, args)
 	return err
 }
 
