@@ -86,6 +86,17 @@ func (c *Client) Close() error {
 	return nil
 }
 
+// Drop ends the connection now with a cause, a *ConnError, and waits for nothing.
+// It is for who knows better than the connection that it is dead; Close comes
+// after it.
+func (c *Client) Drop(cause error) { c.fail(&ConnError{Addr: c.addr, Err: cause}) }
+
+// LocalAddr is this end of the connection.
+func (c *Client) LocalAddr() net.Addr { return c.raw.LocalAddr() }
+
+// Heard is how long ago the server's last octet came.
+func (c *Client) Heard() time.Duration { return c.clock.sinceHeard() }
+
 // Logout says LOGOUT, waits for the answer as long as ctx allows, and closes.
 func (c *Client) Logout(ctx context.Context) error {
 	err := c.do(ctx, &command{op: "LOGOUT", alone: true, admitted: func() { c.leaving = true }})
