@@ -44,6 +44,8 @@ type Client struct {
 	answer fetchAnswer
 	alerts int
 
+	unproved bool // STARTTLS is to come: nobody knows who speaks
+
 	mu       sync.Mutex // held briefly, never across the network or a callback
 	err      error      // why the connection is dead
 	caps     Caps
