@@ -116,12 +116,15 @@ func KindOf(err error) Kind {
 		status *imapconn.StatusError
 		auth   *imapconn.AuthError
 		conn   *imapconn.ConnError
+		down   downError
 	)
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &known):
 		return known.Kind
+	case errors.As(err, &down):
+		return Timeout // as for who waited until it was known
 	case errors.As(err, &auth):
 		return Access
 	case errors.As(err, &status):
