@@ -14,7 +14,7 @@ const (
 	// which stands still meanwhile, for the machine to have slept.
 	sleepGap = 5 * time.Second
 	// checkLimit is how long a connection has for a sign of life when the network has
-	// changed.
+	// changed; Config.Timeout if that is less.
 	checkLimit = 5 * time.Second
 )
 
@@ -119,9 +119,10 @@ func (p *pool) tryNow() {
 
 // check gives a connection up that shows no sign of life. Whatever comes is one.
 func (a *Account) check(c *conn) {
-	ctx, cancel := context.WithTimeout(a.ctx, checkLimit)
+	limit := min(checkLimit, a.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(a.ctx, limit)
 	defer cancel()
-	if err := c.client.Noop(ctx); err != nil && ctx.Err() == context.DeadlineExceeded && c.client.Heard() >= checkLimit {
+	if err := c.client.Noop(ctx); err != nil && ctx.Err() == context.DeadlineExceeded && c.client.Heard() >= limit {
 		c.client.Drop(errNoSigns)
 	}
 	a.pool.mu.Lock()
