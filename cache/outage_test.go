@@ -138,28 +138,42 @@ func TestNobodyLooksAndTheServerIsAskedSeldom(t *testing.T) {
 	}
 }
 
-// One connection falls silent; the other, which only idles, is dead as well.
+// One connection falls silent; the other, which only idles and is owed nothing, is
+// dead as well.
 func TestADeadConnectionTakesTheSilentOnesWithIt(t *testing.T) {
 	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Mailbox("INBOX").Add(text(1, 1000))
-	p := imaptest.NewProxy(t, s.Addr)
-	log := &spoken{}
-	a := open(t, p.Addr, s.User, s.Password, func(c *Config, d *imapconn.Dialer) {
-		c.Timeout, d.Timeout = time.Second, time.Second
-		c.Logger = slog.New(slog.NewTextHandler(log, nil))
-	})
+	a, p, _, _ := outages(t, s, time.Second)
 	m := box(t, a, "INBOX")
 	v := mustLoad(t, m).Validity()
+	var idle, other *conn
 	eventually(t, patience, "IDLE and a connection beside it", func() bool {
-		return a.pool.idling() && !a.pool.wantsSpare(m)
+		a.pool.mu.Lock()
+		defer a.pool.mu.Unlock()
+		idle, other = nil, nil
+		for _, c := range a.pool.conns {
+			switch {
+			case c.idler != nil:
+				idle = c
+			case c.users == 0 && c.has(m) && c.sel.ready():
+				other = c
+			}
+		}
+		return idle != nil && other != nil
 	})
 	p.Stall(true)
-	_, err := m.Open(within(t, patience), v, 1)
-	wantKind(t, err, Timeout)
-	eventually(t, patience, "both are given up", func() bool {
-		return log.count("connection lost") >= 2 && log.count(errDeaf.Error()) >= 1
-	})
+	if err := other.client.Noop(within(t, patience)); err == nil {
+		t.Fatal("an answer came through a black hole")
+	}
+	select {
+	case <-idle.client.Done():
+	case <-time.After(patience):
+		t.Fatal("a connection on which nothing comes is kept")
+	}
+	if err := idle.client.Err(); !errors.Is(err, errDeaf) {
+		t.Errorf("it ended with %v", err)
+	}
 	p.Stall(false)
 	eventually(t, patience, "it works again", func() bool { _, err := m.Open(within(t, patience), v, 1); return err == nil })
 	eventually(t, patience, "IDLE", func() bool { return a.pool.idling() })

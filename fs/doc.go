@@ -81,7 +81,8 @@
 //	ESTALE     the message was expunged and its text is not cached, or the mailbox
 //	           has a new UIDVALIDITY or is gone: the name must be looked up again
 //	EACCES     the server refuses access
-//	ETIMEDOUT  no answer within [Options].Timeout; felt once
+//	ETIMEDOUT  no answer within [Options].Timeout; felt once: then at once, while the
+//	           server is known to be out of reach
 //	EINTR      a signal came; at once
 //	EIO        the connection is lost, or the server's answer cannot be used
 //	EAGAIN     more than 256 requests wait for the server, and none was

@@ -38,6 +38,8 @@ type Client struct {
 	sink  *sink
 	timer *time.Timer
 
+	probing bool // the kernel asks every two seconds
+
 	// The reading goroutine's own.
 	dec    *imapwire.Decoder
 	flags  imapwire.FlagTable

@@ -15,6 +15,10 @@ import (
 // whose network has gone is known dead after a minute without a timer of ours.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3}
 
+// probes are for a connection on which an answer is overdue. How long none of them
+// may be answered is for the time limit to say.
+var probes = net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: 2 * time.Second, Count: 100}
+
 // connectAgain is after how long without an answer one more attempt to connect
 // is made. The kernel repeats its own ever more seldom, and would find out late
 // that the network is back.
