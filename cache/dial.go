@@ -173,10 +173,9 @@ func (p *pool) add(client *imapconn.Client) {
 // it hears of it from the client.
 func (p *pool) bury(c *conn) {
 	<-c.client.Done()
-	err := c.client.Err()
 	p.mu.Lock()
 	p.drop(c)
-	p.mourn(err)
+	p.mourn(c)
 	if !c.given {
 		// A server that logs us in and hangs up at once is no better than one that
 		// does not answer.
@@ -185,7 +184,7 @@ func (p *pool) bury(c *conn) {
 	closed := p.closed
 	p.dispatch()
 	p.mu.Unlock()
-	if !closed && !errors.Is(err, imapconn.ErrClosed) {
+	if err := c.client.Err(); !closed && !errors.Is(err, imapconn.ErrClosed) {
 		p.a.log.Info("connection lost", "err", err)
 	}
 	c.client.Close()

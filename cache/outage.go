@@ -143,17 +143,18 @@ func (deafError) Timeout() bool { return true }
 // server fell silent, others on which nothing came meanwhile are dead too: who
 // waits there would have to wait as long again. If none is left the server has
 // been away for that time. p.mu is held.
-func (p *pool) mourn(err error) {
+func (p *pool) mourn(c *conn) {
 	var end *imapconn.ConnError
-	if p.closed || !errors.As(err, &end) || !end.Timeout() {
+	if err := c.client.Err(); p.closed || !errors.As(err, &end) || !end.Timeout() || errors.Is(err, errDeaf) {
 		return
 	}
-	for _, c := range p.conns {
-		if c.alive() && c.client.Heard() >= p.a.cfg.Timeout {
-			c.client.Drop(errDeaf)
+	quiet := c.client.Quiet()
+	for _, other := range p.conns {
+		if other.alive() && other.client.Heard() >= max(quiet, min(checkLimit, p.a.cfg.Timeout)) {
+			other.client.Drop(errDeaf)
 		}
 	}
 	if !p.living() {
-		p.troubled(time.Now().Add(-p.a.cfg.Timeout), err)
+		p.troubled(time.Now().Add(-min(quiet, p.a.cfg.Timeout)), end)
 	}
 }

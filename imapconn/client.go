@@ -101,6 +101,9 @@ func (c *Client) LocalAddr() net.Addr { return c.raw.LocalAddr() }
 // Heard is how long ago the server's last octet came.
 func (c *Client) Heard() time.Duration { return c.clock.sinceHeard() }
 
+// Quiet is how long ago an octet last moved, either way.
+func (c *Client) Quiet() time.Duration { return c.clock.since() }
+
 // Logout says LOGOUT, waits for the answer as long as ctx allows, and closes.
 func (c *Client) Logout(ctx context.Context) error {
 	err := c.do(ctx, &command{op: "LOGOUT", alone: true, admitted: func() { c.leaving = true }})
