@@ -82,12 +82,13 @@
 // waiting for anything but another lock. In this order; what stands on one line is
 // never held together:
 //
+//	vigil.mu
 //	trees.mu
 //	index.mu
 //	texts.mu, pool.mu
 //	hearing.mu
 //	looks.mu
-//	crier.mu, job.mu, quota.mu, vigil.mu
+//	crier.mu, job.mu, quota.mu
 //	Account.mu
 //
 // [Account.Tree], [Mailbox.Snapshot] and all that a Snapshot answers take no lock;

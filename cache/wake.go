@@ -28,7 +28,7 @@ var (
 // vigil compares two clocks. It costs a few nanoseconds and no timer: it is asked
 // when somebody looks, when a connection is wanted, and by the poll.
 type vigil struct {
-	mu     sync.Mutex // innermost
+	mu     sync.Mutex // before trees.mu: who looks meanwhile waits until nothing is believed any more
 	clocks func() (wall time.Time, mono time.Duration)
 	wall   time.Time // when it was asked last
 	mono   time.Duration
@@ -43,10 +43,8 @@ func (v *vigil) begin() {
 	v.wall, v.mono = v.clocks()
 }
 
-// slept reports whether the machine has slept since it was asked last.
+// slept reports whether the machine has slept since it was asked last. mu is held.
 func (v *vigil) slept() bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
 	wall, mono := v.clocks()
 	gap := wall.Sub(v.wall) - (mono - v.mono)
 	v.wall, v.mono = wall, mono
@@ -55,9 +53,12 @@ func (v *vigil) slept() bool {
 
 // awake gives up all connections if the machine has slept: their servers have
 // forgotten them, or will not be heard of it. What is known may be as old as the
-// sleep was long, whatever the clocks say.
+// sleep was long, whatever the clocks say. No lock is held.
 func (a *Account) awake() {
-	if !a.pool.vigil.slept() {
+	v := &a.pool.vigil
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.slept() {
 		return
 	}
 	for m := range a.Tree().all {
@@ -100,8 +101,10 @@ func (a *Account) networkChanged(have []net.IP) {
 		case !c.alive():
 		case gone(c.client.LocalAddr(), have):
 			c.client.Drop(errMoved)
-		case !c.checked && a.spawn(func() { a.check(c) }):
-			c.checked = true
+		default:
+			if c.doubts++; c.doubts == 1 {
+				a.spawn(func() { a.check(c) })
+			}
 		}
 	}
 	p.tryNow()
@@ -117,17 +120,31 @@ func (p *pool) tryNow() {
 	p.dispatch()
 }
 
-// check gives a connection up that shows no sign of life. Whatever comes is one.
+// check asks a connection for a sign of life, once more where the network has
+// changed meanwhile.
 func (a *Account) check(c *conn) {
+	for asked, more := 0, true; more; {
+		a.pool.mu.Lock()
+		if more = c.doubts != asked; more {
+			asked = c.doubts
+		} else {
+			c.doubts = 0
+		}
+		a.pool.mu.Unlock()
+		if more {
+			a.askSign(c)
+		}
+	}
+}
+
+// askSign gives a connection up that shows no sign of life. Whatever comes is one.
+func (a *Account) askSign(c *conn) {
 	limit := min(checkLimit, a.cfg.Timeout)
 	ctx, cancel := context.WithTimeout(a.ctx, limit)
 	defer cancel()
 	if err := c.client.Noop(ctx); err != nil && ctx.Err() == context.DeadlineExceeded && c.client.Heard() >= limit {
 		c.client.Drop(errNoSigns)
 	}
-	a.pool.mu.Lock()
-	defer a.pool.mu.Unlock()
-	c.checked = false
 }
 
 // localAddresses are those of this machine; nil where they cannot be had.

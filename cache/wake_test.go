@@ -38,7 +38,7 @@ func TestAfterASleepAllConnectionsAreNewAndNothingIsFresh(t *testing.T) {
 	s.Capabilities("IMAP4rev1")
 	in := s.Mailbox("INBOX")
 	in.Add(text(1, 1000))
-	a := openScripted(t, s)
+	a := openScripted(t, s, func(c *Config, _ *imapconn.Dialer) { c.Connections = 1 })
 	m := box(t, a, "INBOX")
 	mustLoad(t, m)
 	pass := sleeps(a)
