@@ -109,6 +109,10 @@ func (p *pool) dial(ctx context.Context) {
 func (p *pool) dialFailed(begun time.Time, err error) {
 	now := time.Now()
 	p.notBefore = now.Add(p.backoff.NextBackOff())
+	pause, later := imapconn.Throttled(err)
+	if later && (pause > 0 || len(p.conns) == 0 && !unavailable(err)) {
+		p.rest(pause, err)
+	}
 	if len(p.conns) > 0 {
 		if refused(err) {
 			p.limit, p.limited = len(p.conns)+p.dialing, now
@@ -123,7 +127,7 @@ func (p *pool) dialFailed(begun time.Time, err error) {
 	p.sayOutage()
 	p.denied = nil
 	var auth *imapconn.AuthError
-	if errors.As(err, &auth) {
+	if errors.As(err, &auth) && !later { // which is no word about the password
 		p.denied = err
 		p.notBefore = now.Add(min(firstRefusal<<min(p.refusals, 10), maxRefusal))
 		p.refusals++
@@ -184,6 +188,9 @@ func (p *pool) bury(c *conn) {
 	closed := p.closed
 	p.dispatch()
 	p.mu.Unlock()
+	if !unavailable(c.client.Err()) {
+		p.throttled(c.client.Err())
+	}
 	if err := c.client.Err(); !closed && !errors.Is(err, imapconn.ErrClosed) {
 		p.a.log.Info("connection lost", "err", err)
 	}

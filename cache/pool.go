@@ -39,8 +39,9 @@ type pool struct {
 	timerAt   time.Time
 	saidLimit bool
 
-	outage outage // see outage.go
-	vigil  vigil  // see wake.go
+	outage  outage  // see outage.go
+	vigil   vigil   // see wake.go
+	resting resting // see throttle.go
 }
 
 // want is what somebody needs a connection for.
@@ -204,6 +205,9 @@ func (p *pool) dispatch() {
 		c.wanted = false
 	}
 	p.answerDenied()
+	if p.rests() {
+		return
+	}
 	p.answerOutage()
 	p.restoreLimit()
 	var rest []*waiter
