@@ -190,6 +190,7 @@ func (a *Account) look(m *Mailbox) {
 	m.touched.Store(now)
 	if a.lastLook.Swap(now) < now-int64(time.Second) {
 		wake(a.repoll)
+		a.awake()
 	}
 	if m.Selectable() && (a.last.Load() != m || a.unwatched.Load()) {
 		a.last.Store(m)

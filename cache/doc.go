@@ -29,6 +29,14 @@
 // another mailbox is served in order; with one connection everything works, in
 // turn. A server that refuses one more connection is used with those there are.
 //
+// A server that cannot be reached (outage.go) is asked for again every 0.8 to 2.4 s
+// while somebody has looked during the last ten minutes, and every few minutes
+// else. Whoever waits does so until Config.Timeout after it was lost; from then on
+// the answer is Timeout at once, but for the 2 s in which a new attempt may succeed. What
+// is cached is served meanwhile. Connections end when the machine has slept, when
+// their address is gone, and when nothing came on them while another one fell
+// silent; a changed network has the others asked (wake.go).
+//
 // The index of a mailbox follows one selection on one connection: what is heard
 // there (hear.go), and only that, changes the index. What other connections hear
 // are hints, on which the followed one is asked (NOOP). When the selection ends, the
@@ -81,6 +89,7 @@
 // waiting for anything but another lock. In this order; what stands on one line is
 // never held together:
 //
+//	vigil.mu
 //	trees.mu
 //	index.mu
 //	texts.mu, pool.mu

@@ -105,7 +105,7 @@ func TestAServerThatIsDownFailsFast(t *testing.T) {
 	p.Cut()
 	begun := time.Now()
 	_, err := m.Open(within(t, short), v, 1)
-	wantKind(t, err, IO)
+	wantKind(t, err, Timeout)
 	if took := time.Since(begun); took > short/2 {
 		t.Errorf("after %v", took)
 	}

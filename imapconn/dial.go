@@ -60,6 +60,8 @@ func (d *Dialer) newClient() *Client {
 		wake:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
 		clock:   clock{start: time.Now()},
+
+		unproved: d.TLS == TLSStartTLS,
 	}
 	if c.timeout <= 0 {
 		c.timeout = DefaultTimeout

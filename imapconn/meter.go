@@ -11,6 +11,7 @@ import (
 type clock struct {
 	start   time.Time
 	touched atomic.Int64 // nanoseconds after start
+	heard   atomic.Int64 // the same, of the last octet that was read
 }
 
 // touch says that something happened now.
@@ -18,6 +19,17 @@ func (c *clock) touch() { c.touched.Store(int64(time.Since(c.start))) }
 
 // since is how long ago that was.
 func (c *clock) since() time.Duration { return time.Since(c.start) - time.Duration(c.touched.Load()) }
+
+// hear says that an octet came now.
+func (c *clock) hear() {
+	c.heard.Store(int64(time.Since(c.start)))
+	c.touch()
+}
+
+// sinceHeard is how long ago the last octet came.
+func (c *clock) sinceHeard() time.Duration {
+	return time.Since(c.start) - time.Duration(c.heard.Load())
+}
 
 // meter is the socket, below TLS. It counts octets, notes when they move and lets no
 // write stand still for longer than the time limit.
@@ -33,7 +45,7 @@ func (m meter) Read(p []byte) (int, error) {
 	n, err := m.Conn.Read(p)
 	if n > 0 {
 		m.traffic.Add(int64(n), 0)
-		m.clock.touch()
+		m.clock.hear()
 	}
 	return n, err
 }
