@@ -22,7 +22,7 @@ func (d *Dialer) Dial(ctx context.Context) (*Client, error) {
 		return nil, err
 	}
 	c.raw = raw
-	var conn net.Conn = meter{raw, &c.clock, c.timeout}
+	var conn net.Conn = meter{raw, &c.clock, &c.traffic, c.timeout}
 	if d.TLS == TLSImplicit {
 		if conn, err = d.handshake(ctx, c, conn); err != nil {
 			raw.Close()

@@ -19,11 +19,12 @@ func (c *clock) touch() { c.touched.Store(int64(time.Since(c.start))) }
 // since is how long ago that was.
 func (c *clock) since() time.Duration { return time.Since(c.start) - time.Duration(c.touched.Load()) }
 
-// meter is the socket, below TLS. It notes when octets move and lets no write
-// stand still for longer than the time limit.
+// meter is the socket, below TLS. It notes when octets move and how many, and
+// lets no write stand still for longer than the time limit.
 type meter struct {
 	net.Conn
 	clock   *clock
+	traffic *traffic
 	timeout time.Duration
 }
 
@@ -32,6 +33,7 @@ func (m meter) Read(p []byte) (int, error) {
 	n, err := m.Conn.Read(p)
 	if n > 0 {
 		m.clock.touch()
+		m.traffic.in.Add(int64(n))
 	}
 	return n, err
 }
@@ -42,6 +44,7 @@ func (m meter) Write(p []byte) (int, error) {
 	n, err := m.Conn.Write(p)
 	if n > 0 {
 		m.clock.touch()
+		m.traffic.out.Add(int64(n))
 	}
 	return n, err
 }
