@@ -117,6 +117,7 @@ func (p *pool) dialFailed(err error) {
 		}
 		return
 	}
+	p.down = err
 	if p.failing.IsZero() {
 		p.failing = now
 		p.a.log.Warn("cannot reach the server; trying again while somebody waits", "err", err)
@@ -189,11 +190,15 @@ func (p *pool) bury(c *conn) {
 		p.a.log.Info("connection lost", "err", err)
 	}
 	c.client.Close()
+	p.spend(c)
 	wake(p.a.rewatch)
 }
 
 // drop takes a connection out of the pool. p.mu is held.
 func (p *pool) drop(c *conn) {
+	if !c.dead {
+		p.leaving = append(p.leaving, c)
+	}
 	c.dead = true
 	if c.sel != nil {
 		c.sel.hear.end()

@@ -37,6 +37,11 @@ type pool struct {
 	timer     *time.Timer // looks again; nil: none is set
 	timerAt   time.Time
 	saidLimit bool
+
+	// See status.go.
+	down              error   // why the last dial failed; holds while failing is not zero
+	leaving           []*conn // dropped, and not counted yet in what follows
+	spentIn, spentOut int64   // octets that connections have moved that are over
 }
 
 // want is what somebody needs a connection for.
