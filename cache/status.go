@@ -92,7 +92,7 @@ func (a *Account) Status() Status {
 	watched := a.pool.status(&s)
 	var lately []*Mailbox
 	for m := range a.Tree().all {
-		if m.lookedInto() {
+		if m.lookedInto() && m.Selectable() {
 			lately = append(lately, m)
 		}
 	}
