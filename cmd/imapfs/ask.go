@@ -33,50 +33,60 @@ type mounted struct {
 	points []string
 }
 
-// mountsOf are our mounts: at path, or, where that is empty, all of this user's; for
-// root, of everybody's. There is one at least, else an error says why not.
+// mountsOf are our mounts: the one at path, or, where that is empty, all that this
+// user has made. There is one at least, else an error says why not.
 func mountsOf(path string) ([]*mounted, error) {
-	device := ""
+	var at *mountinfo.Info
 	if path != "" {
-		_, entry, err := ourEntry(path)
-		if err != nil {
+		var err error
+		if _, at, err = ourEntry(path); err != nil {
 			return nil, err
 		}
-		device = deviceOf(entry)
+		if owner, _ := mountOwner(at); !mountedByUs(at) {
+			return nil, fmt.Errorf("%s: user %d has mounted that (ask as that user, or as root)", at.Mountpoint, owner)
+		}
 	}
 	entries, err := mountinfo.GetMounts(mountinfo.FSTypeFilter(fsType))
 	if err != nil {
 		return nil, fmt.Errorf("the mount table: %w (is /proc mounted?)", err)
 	}
-	var found []*mounted
-	for _, e := range entries {
+	found := byDevice(entries, func(e *mountinfo.Info) bool {
+		if at != nil {
+			return deviceOf(e) == deviceOf(at)
+		}
 		owner, known := mountOwner(e)
-		if path != "" && deviceOf(e) != device || path == "" && !mountedByUs(e) {
-			continue
-		}
-		if path != "" && !mountedByUs(e) {
-			return nil, fmt.Errorf("%s: user %d has mounted that (ask as that user, or as root)", e.Mountpoint, owner)
-		}
-		if !known {
-			owner = os.Geteuid()
-		}
-		if i := slices.IndexFunc(found, func(m *mounted) bool { return m.device == deviceOf(e) }); i >= 0 {
-			found[i].points = append(found[i].points, e.Mountpoint)
-			continue
-		}
-		found = append(found, &mounted{deviceOf(e), owner, []string{e.Mountpoint}})
-	}
+		return known && owner == os.Geteuid()
+	})
 	if len(found) == 0 {
 		return nil, errors.New("nothing is mounted (imapfs mount mounts an account)")
 	}
-	slices.SortFunc(found, func(a, b *mounted) int { return cmp.Compare(a.points[0], b.points[0]) })
 	return found, nil
+}
+
+// byDevice makes mounts of the entries of the mount table that are wanted, sorted by
+// the first place of each.
+func byDevice(entries []*mountinfo.Info, wanted func(*mountinfo.Info) bool) []*mounted {
+	var found []*mounted
+	for _, e := range entries {
+		if !wanted(e) {
+			continue
+		}
+		i := slices.IndexFunc(found, func(m *mounted) bool { return m.device == deviceOf(e) })
+		if i < 0 {
+			i = len(found)
+			owner, _ := mountOwner(e)
+			found = append(found, &mounted{device: deviceOf(e), owner: owner})
+		}
+		found[i].points = append(found[i].points, e.Mountpoint)
+	}
+	slices.SortFunc(found, func(a, b *mounted) int { return cmp.Compare(a.points[0], b.points[0]) })
+	return found
 }
 
 func deviceOf(m *mountinfo.Info) string { return fmt.Sprintf("%d:%d", m.Major, m.Minor) }
 
 // errNoDaemon: nobody answers for the mount.
-var errNoDaemon = errors.New("no daemon answers for it (imapfs unmount clears what a dead one has left; the log says where one had no place for its socket)")
+var errNoDaemon = errors.New("no daemon answers for it (imapfs unmount clears away what a dead one has left; one that lives may say more in its log)")
 
 // ask sends a request to the daemon of a mount and gives the answer to use. How
 // long the answer takes once it has begun is up to ctx.

@@ -108,7 +108,7 @@ func showTable(w *bytes.Buffer, answer []byte) error {
 	}
 	row("daemon", fmt.Sprintf("process %d, version %s, mounted %s", r.PID, r.Version, ago(r.Since)))
 	if r.DownSince.IsZero() {
-		row("server", fmt.Sprintf("%d of %d connections, %d requests wait for one", len(r.Connections), r.MaxConnections, r.Waiting))
+		row("server", fmt.Sprintf("%d of %d connections, waiting for one: %d", len(r.Connections), r.MaxConnections, r.Waiting))
 	} else {
 		row("server", fmt.Sprintf("not reached for %s: %s", span(r.Time.Sub(r.DownSince)), r.Down))
 	}
