@@ -238,7 +238,7 @@ func cmdDaemon(ts *testscript.TestScript, _ bool, args []string) {
 	dir := ts.Getenv("WORK")
 	pids := daemons(dir)
 	if args[0] == "ends" {
-		for deadline := time.Now().Add(10 * time.Second); len(pids) > 0; pids = daemons(dir) {
+		for deadline := time.Now().Add(time.Minute); len(pids) > 0; pids = daemons(dir) {
 			if time.Now().After(deadline) {
 				ts.Fatalf("processes that do not end: %v", pids)
 			}
