@@ -195,11 +195,15 @@ func (p *pool) bury(c *conn) {
 		p.a.log.Info("connection lost", "err", err)
 	}
 	c.client.Close()
+	p.spend(c)
 	wake(p.a.rewatch)
 }
 
 // drop takes a connection out of the pool. p.mu is held.
 func (p *pool) drop(c *conn) {
+	if !c.dead {
+		p.leaving = append(p.leaving, c)
+	}
 	c.dead = true
 	if c.sel != nil {
 		c.sel.hear.end()

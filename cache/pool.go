@@ -42,6 +42,10 @@ type pool struct {
 	outage  outage  // see outage.go
 	vigil   vigil   // see wake.go
 	resting resting // see throttle.go
+
+	// See status.go.
+	leaving           []*conn // dropped, and not counted yet in what follows
+	spentIn, spentOut int64   // octets that connections have moved that are over
 }
 
 // want is what somebody needs a connection for.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"imapfs/imapconn/imapwire"
@@ -28,8 +29,11 @@ type Client struct {
 	log     *slog.Logger
 	trace   *tracer // nil: none
 
-	raw   net.Conn // below TLS; set before the goroutines start
-	clock clock    // when an octet last moved on raw
+	raw        net.Conn      // below TLS; set before the goroutines start
+	clock      clock         // when an octet last moved on raw
+	traffic    Traffic       // on raw
+	tlsVersion atomic.Uint32 // 0: in the clear
+
 	group sync.WaitGroup
 	wake  chan struct{} // tells the writer to look again; holds one
 	done  chan struct{} // closed when err is set

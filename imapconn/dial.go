@@ -43,7 +43,7 @@ func (d *Dialer) metered(c *Client, raw net.Conn) net.Conn {
 	if traffic == nil {
 		traffic = new(Traffic)
 	}
-	m := meter{raw, &c.clock, c.timeout, traffic}
+	m := meter{raw, &c.clock, c.timeout, &c.traffic, traffic}
 	if d.Bandwidth == nil {
 		return m
 	}

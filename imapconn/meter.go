@@ -37,14 +37,16 @@ type meter struct {
 	net.Conn
 	clock   *clock
 	timeout time.Duration
-	traffic *Traffic
+	own     *Traffic // of this connection
+	all     *Traffic // of the account's
 }
 
 // Read reads and notes.
 func (m meter) Read(p []byte) (int, error) {
 	n, err := m.Conn.Read(p)
 	if n > 0 {
-		m.traffic.Add(int64(n), 0)
+		m.own.Add(int64(n), 0)
+		m.all.Add(int64(n), 0)
 		m.clock.hear()
 	}
 	return n, err
@@ -55,7 +57,8 @@ func (m meter) Write(p []byte) (int, error) {
 	m.Conn.SetWriteDeadline(time.Now().Add(m.timeout))
 	n, err := m.Conn.Write(p)
 	if n > 0 {
-		m.traffic.Add(0, int64(n))
+		m.own.Add(0, int64(n))
+		m.all.Add(0, int64(n))
 		m.clock.touch()
 	}
 	return n, err

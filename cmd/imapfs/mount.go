@@ -103,7 +103,9 @@ func foreground(ctx context.Context, o *options, password string) error {
 func mountAndServe(ctx context.Context, o *options, s *secrets, log *slog.Logger, ready func() error) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	signal.Ignore(syscall.SIGHUP) // kept for looking at everything anew
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 
 	dialer, err := newDialer(o, s, log)
 	if err != nil {
@@ -146,7 +148,7 @@ func mountAndServe(ctx context.Context, o *options, s *secrets, log *slog.Logger
 		return err
 	}
 	stopWatching := watchNetwork(ctx, account, log)
-	err = serve(ctx, account, o, log, ready)
+	err = serve(ctx, account, o, s, log, hangups, ready)
 	stopWatching()
 	return errors.Join(err, account.Close())
 }
