@@ -41,6 +41,7 @@ type Client struct {
 	// The writing goroutine's own; the reader's while STARTTLS is alone.
 	sink  *sink
 	timer *time.Timer
+	held  held
 
 	probing bool // the kernel asks every two seconds
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"imapfs/imapconn/imapwire"
 )
@@ -18,7 +17,7 @@ func (c *Client) Enable(ctx context.Context, caps ...string) error {
 	cmd := c.newCommand("ENABLE")
 	cmd.alone = true
 	for _, name := range caps {
-		if !isAtom(name) {
+		if !imapwire.IsAtom(name) {
 			return fmt.Errorf("enable: %q is no capability", name)
 		}
 		cmd.enc.Raw(" " + name)
@@ -56,11 +55,4 @@ func (c *Client) enabledGiven(caps imapwire.Caps) {
 		return
 	}
 	c.enabled = imapwire.NewCaps(all...)
-}
-
-// isAtom reports whether s can stand on the wire as it is (RFC 3501 §9).
-func isAtom(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`(){%*"\]`, r)
-	})
 }

@@ -9,12 +9,15 @@ import (
 )
 
 // selection is the mailbox that is selected, or on its way to be. Its fields
-// belong to the reading goroutine but for answered, which Client.mu guards.
+// belong to the reading goroutine but for answered and readOnly, which Client.mu
+// guards, and examined, which does not change.
 type selection struct {
 	data     SelectData
 	rec      Recorder // nil: nobody listens
 	counted  bool     // EXISTS came: EXPUNGE now means this mailbox
 	answered bool
+	examined bool // by EXAMINE
+	readOnly bool // what data.ReadOnly was when it was answered
 
 	mu    sync.Mutex // innermost; held by the reader to change what follows, by others to look at it
 	table *seqTable  // nil: lost
@@ -47,7 +50,9 @@ func (c *Client) Examine(ctx context.Context, mailbox string, rec Recorder) (Sel
 	return c.enter(ctx, "EXAMINE", mailbox, rec)
 }
 
-// Select selects a mailbox for reading and writing (RFC 3501 §6.3.1).
+// Select selects a mailbox for reading and writing (RFC 3501 §6.3.1), and takes
+// \Recent from its messages. The server may give it for reading only:
+// SelectData.ReadOnly.
 func (c *Client) Select(ctx context.Context, mailbox string, rec Recorder) (SelectData, error) {
 	return c.enter(ctx, "SELECT", mailbox, rec)
 }
@@ -58,7 +63,8 @@ func (c *Client) enter(ctx context.Context, op, mailbox string, rec Recorder) (S
 	cmd.enc.Raw(" ").String(mailbox)
 	cmd.alone = true
 	box := &selection{rec: rec, table: &seqTable{}}
-	box.data.ReadOnly = op == "EXAMINE"
+	box.examined = op == "EXAMINE"
+	box.data.ReadOnly = box.examined
 	var data SelectData
 	cmd.admitted = func() {
 		c.box = box
@@ -72,7 +78,7 @@ func (c *Client) enter(ctx context.Context, op, mailbox string, rec Recorder) (S
 			c.box = nil
 			return nil
 		}
-		box.answered = true
+		box.answered, box.readOnly = true, box.data.ReadOnly
 		if box.table != nil {
 			box.data.Exists = box.table.n
 		}
@@ -123,11 +129,15 @@ func (c *Client) selectionCoded(code imapwire.Code) {
 		box.data.NoModSeq = true
 	case "PERMANENTFLAGS":
 		box.data.PermanentFlags = imapwire.ParseFlags(strings.Trim(code.Args, "()"))
+	case "UIDNOTSTICKY":
+		box.data.UIDNotSticky = true
 	case "READ-ONLY":
 		box.data.ReadOnly = true
+	case "READ-WRITE": // Courier says so of EXAMINE too
+		box.data.ReadOnly = box.examined
 	case "CLOSED": // what came before was about the mailbox that was left (RFC 7162 §3.2.11)
 		if !answered {
-			box.data = SelectData{ReadOnly: box.data.ReadOnly}
+			box.data = SelectData{ReadOnly: box.examined}
 			box.renumber(&seqTable{})
 			box.counted = false
 		}

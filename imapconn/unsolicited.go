@@ -42,6 +42,7 @@ func (c *Client) expunge(n uint32) {
 	uid := box.table.expunge(SeqNum(n))
 	box.moved++
 	box.mu.Unlock()
+	c.gone(UIDSet{{First: uid, Last: uid}})
 	if answered && box.rec != nil {
 		box.rec.Expunged(uid)
 	}
