@@ -103,6 +103,9 @@ func (d *Dialer) open(ctx context.Context, c *Client, greeted *command) error {
 	if err := c.inTime(ctx, c.knowCaps); err != nil {
 		return err
 	}
+	if err := c.inTime(ctx, c.enableSync); err != nil {
+		return err
+	}
 	return c.identify()
 }
 

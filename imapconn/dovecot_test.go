@@ -167,8 +167,10 @@ func (r *channelled) Expunged(uid UID) { r.to <- fmt.Sprintf("expunged %d", uid)
 func (r *channelled) Flags(uid UID, flags []string) {
 	r.to <- fmt.Sprintf("flags %d %s", uid, strings.Join(flags, " "))
 }
-func (r *channelled) Changed()           { r.to <- "changed" }
-func (r *channelled) Lost(reason string) { r.to <- "lost: " + reason }
+func (r *channelled) Vanished(first, last UID) { r.to <- fmt.Sprintf("vanished %d:%d", first, last) }
+func (r *channelled) Reached(ModSeq)           {}
+func (r *channelled) Changed()                 { r.to <- "changed" }
+func (r *channelled) Lost(reason string)       { r.to <- "lost: " + reason }
 
 func TestDovecotRefusesAWrongPasswordAndAnUntrustedCaller(t *testing.T) {
 	if testing.Short() {

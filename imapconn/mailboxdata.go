@@ -32,6 +32,7 @@ type SelectData struct {
 	ReadOnly       bool
 	HighestModSeq  ModSeq // 0: not said
 	NoModSeq       bool   // the mailbox keeps no mod-sequences (RFC 7162 §3.1.2.2)
+	Resynced       bool   // by ExamineSince: all that has changed was told
 }
 
 // QuotaData is the STORAGE quota that holds for a mailbox (RFC 9208).
