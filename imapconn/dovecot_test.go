@@ -150,7 +150,7 @@ func TestDovecotTellsAnIdlerWithinASecond(t *testing.T) {
 	s.Deliver(t, "INBOX", mail[0])
 	want("exists 4", time.Second)
 	s.Doveadm("expunge", "-u", s.User, "mailbox", "INBOX", "uid", "2")
-	want("expunged 2", time.Second)
+	want("vanished 2:2", time.Second)
 	s.Doveadm("flags", "add", "-u", s.User, `\Flagged`, "mailbox", "INBOX", "uid", "3")
 	want(`flags 3 \Flagged`, time.Second)
 	cancel()
@@ -248,7 +248,7 @@ func TestAMailboxIsOpenedInAFewRoundTrips(t *testing.T) {
 	if err := c.FetchMeta(t.Context(), AllUIDs(), MetaAll, func(Meta) { n++ }); err != nil || n != 60 {
 		t.Fatal(n, err)
 	}
-	// Login, ID, EXAMINE, FETCH.
+	// Login, ID with ENABLE, EXAMINE, FETCH.
 	if turns := p.Counters().Turns; turns > 4 {
 		t.Errorf("%d round trips", turns)
 	}

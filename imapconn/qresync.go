@@ -29,29 +29,38 @@ func (c *Client) QResync() bool {
 	return c.qresync && !c.noModSeqs
 }
 
-// enableSync switches on QRESYNC, else CONDSTORE, before anything is selected
-// (RFC 7162 §3.2.3). A server that refuses is used without. Only a connection that
-// has broken is an error.
-func (c *Client) enableSync(ctx context.Context) error {
-	name := "QRESYNC"
-	have := c.Caps()
-	if !have.Has(name) {
-		name = "CONDSTORE"
+// introduce says who we are and switches on QRESYNC, else CONDSTORE, before
+// anything is selected (RFC 7162 §3.2.3), in one flight. A server that refuses is
+// used without. Only a connection that has broken is an error.
+func (c *Client) introduce(ctx context.Context) error {
+	cmds := c.idCommands()
+	name := c.syncOffered()
+	if name == "" {
+		return c.enqueue(cmds) // nobody waits for the answer to ID
 	}
-	if !have.Has(name) {
-		return nil
-	}
-	err := c.Enable(ctx, name)
+	c.mu.Lock()
+	c.enabled = Caps{} // nobody has asked yet
+	c.mu.Unlock()
+	err := c.doAll(ctx, append(cmds, c.enableCommand(name))...)
 	var refused *StatusError
-	switch {
-	case errors.As(err, &refused) && refused.Type != "BYE", errors.Is(err, ErrNotOffered):
-		return nil
-	case err == nil && name == "QRESYNC":
-		c.mu.Lock()
-		c.qresync = true
-		c.mu.Unlock()
+	if errors.As(err, &refused) && refused.Type != "BYE" {
+		err = nil
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.qresync = name == "QRESYNC" && c.enabled.Has(name)
 	return err
+}
+
+// syncOffered is the best of QRESYNC and CONDSTORE that can be enabled.
+func (c *Client) syncOffered() string {
+	have := c.Caps()
+	for _, name := range []string{"QRESYNC", "CONDSTORE"} {
+		if have.Has(name) && c.hasEnable() {
+			return name
+		}
+	}
+	return ""
 }
 
 // ExamineSince is Examine that first has the server tell what has changed since a
