@@ -329,3 +329,93 @@ func TestDovecotResynchronises(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatWasHeardIsNotSaidAgain: what came while the connection lived is not part
+// of what a reconnect costs.
+func TestWhatWasHeardIsNotSaidAgain(t *testing.T) {
+	s := imaptest.NewLarge(t, 2000, 0)
+	s.Offer(imaptest.LargeSync)
+	p := imaptest.NewProxy(t, s.Addr)
+	a := open(t, p.Addr, s.User, s.Password, patiently)
+	m := box(t, a, "INBOX")
+	relook(t, m)
+	m.Touch()
+	eventually(t, patient, "IDLE", a.pool.idling)
+	s.SetFlags("INBOX", 1, 2000, `\Flagged`)
+	eventually(t, patient, "the flags", func() bool {
+		found, _ := m.Snapshot().Find(2000)
+		return slices.Contains(found.Flags, `\Flagged`)
+	})
+	relook(t, m) // what is heard up to its NOOP is in
+	away(p, func() { s.Deliver("INBOX", 1) })
+	relook(t, m)
+	if down := p.Counters().Down; down > 5000 {
+		t.Errorf("%d octets from the server", down)
+	}
+	wantShown(t, m, listing(t, s.Addr, s.User, s.Password, "INBOX"))
+}
+
+// TestAServerWhoseChangesAreNotAllIsListed: STATUS says what no resynchronisation
+// brings, because the server does not tell of flags since a mod-sequence.
+func TestAServerWhoseChangesAreNotAllIsListed(t *testing.T) {
+	s := imaptest.NewLarge(t, 50, 1)
+	s.Offer(imaptest.LargeSync)
+	s.Twist(func(lines []string) []string {
+		return slices.DeleteFunc(lines, func(l string) bool { return strings.Contains(l, " FETCH ") })
+	})
+	a := open(t, s.Addr, s.User, s.Password, func(c *Config, d *imapconn.Dialer) {
+		patiently(c, d)
+		c.Poll, c.Connections = 50*time.Millisecond, 1
+	})
+	m, other := box(t, a, "INBOX"), box(t, a, "box-0001")
+	m.Touch()
+	other.Touch()
+	relook(t, m)
+	relook(t, other)
+	s.SetFlags("INBOX", 10, 12, `\Seen again`) // not \Seen before: UNSEEN differs
+	s.SetFlags("INBOX", 14, 14, `\Seen`)
+	eventually(t, patient, "the flags", func() bool {
+		found, _ := m.Snapshot().Find(14)
+		return slices.Contains(found.Flags, `\Seen`)
+	})
+}
+
+// BenchmarkDovecotReconnect is what a reconnect to a mailbox of 100,000 messages
+// costs after ten changes, in octets from the server.
+func BenchmarkDovecotReconnect(b *testing.B) {
+	const messages = 100_000
+	d := imaptest.StartDovecot(b, imaptest.DovecotOptions{})
+	mail := make([][]byte, 1000)
+	for i := range mail {
+		mail[i] = text(i+1, 300+i)
+	}
+	for range messages / len(mail) {
+		d.Deliver(b, "INBOX", mail...)
+	}
+	for i, hidden := range []string{"", "QRESYNC", "CONDSTORE"} {
+		b.Run("without "+hidden, func(b *testing.B) {
+			o := imaptest.FilterOptions{}
+			if hidden != "" {
+				o.Hide = []string{hidden}
+			}
+			p := imaptest.NewProxy(b, imaptest.NewFilter(b, d.Addr, o).Addr)
+			a := open(b, p.Addr, d.User, d.Password, func(c *Config, d *imapconn.Dialer) { c.Timeout, d.Timeout = 10*patient, 10*patient })
+			m := box(b, a, "INBOX")
+			if _, err := m.Load(within(b, 10*patient)); err != nil {
+				b.Fatal(err)
+			}
+			octets := int64(0)
+			for n := 0; b.Loop(); n++ {
+				away(p, func() {
+					uid := 10_000*(i+1) + 10*n
+					d.Doveadm("expunge", "-u", d.User, "mailbox", "INBOX", "uid", fmt.Sprintf("%d,%d:%d", uid, uid+3, uid+4))
+					d.Doveadm("flags", "add", "-u", d.User, `\Flagged`, "mailbox", "INBOX", "uid", fmt.Sprintf("%d:%d", uid+5, uid+8))
+					d.Deliver(b, "INBOX", mail[:3]...)
+				})
+				relook(b, m)
+				octets += p.Counters().Down
+			}
+			b.ReportMetric(float64(octets)/float64(b.N), "octets/reconnect")
+		})
+	}
+}
