@@ -11,10 +11,13 @@ import (
 // leaves out is 0.
 func (m *Mailbox) fetchRecords(l *lease, set imapconn.UIDSet) ([]chunk, error) {
 	var g gathering
+	all := slices.Equal(set, imapconn.AllUIDs())
 	err := l.client.FetchMeta(m.account.ctx, set, imapconn.MetaAll, func(f imapconn.Meta) {
 		if f.UID != 0 {
 			g.add(m.describe(f))
-			l.hear.taken(f)
+			if all {
+				l.hear.taken(f)
+			}
 		}
 	})
 	if err != nil {

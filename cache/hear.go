@@ -18,7 +18,7 @@ type hearing struct {
 	over    bool            // the selection has ended: nothing more will be heard
 	follows bool            // the index follows it, or is about to
 	listing bool            // all are being listed: nothing needs a name
-	took    UID             // whoever lists has the flags of it that are heard next
+	took    UID             // whoever lists has the flags of it that are heard next; of the reading goroutine
 	count   int             // messages there are, by EXISTS and EXPUNGE
 	counted bool            // EXISTS of the EXAMINE is in count
 	modSeq  imapconn.ModSeq // all changes up to it have been told
@@ -128,8 +128,10 @@ func (h *hearing) endListing() {
 	h.listing = false
 }
 
-// taken says that whoever lists has what an answer says. It is called by the
-// goroutine that reads the connection, before that tells of the flags in it.
+// taken says that whoever lists all messages has what an answer says: then it need
+// not be kept. It is called by the goroutine that reads the connection, before that
+// tells of the flags in it. What answers say of some messages is heard besides, so
+// that of two words on the same flags the later one counts.
 func (h *hearing) taken(f imapconn.Meta) {
 	if f.HasFlags {
 		h.took = f.UID
