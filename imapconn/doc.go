@@ -32,7 +32,10 @@
 // rules). Message numbers are sent in PARTIAL only, which goes alone and is
 // believed only while they stand still. Numbers that the server sends are turned
 // into UIDs by a table that EXISTS and EXPUNGE keep, 4 octets a message; where it
-// can no longer be right the Recorder is told Lost.
+// can no longer be right the Recorder is told Lost. With QRESYNC, which is enabled at
+// login where it is offered, a mailbox with mod-sequences needs no table: what goes is
+// named by its UID (qresync.go). Else CONDSTORE is used where it is offered
+// (condstore.go).
 //
 // The goroutine that reads the connection waits for nothing but the connection.
 // Callbacks run on it, in the order of the server's words: they return at once,

@@ -10,9 +10,10 @@ import (
 // What may be in flight together (RFC 3501 §5.5):
 //
 //   - what changes the state of the connection goes alone: SELECT, EXAMINE,
-//     UNSELECT, LOGIN, AUTHENTICATE, STARTTLS, ENABLE, IDLE, LOGOUT; what takes a
-//     name from under others: DELETE, RENAME; plain EXPUNGE; and PARTIAL, the only
-//     command that bears a message number;
+//     UNSELECT, LOGIN, AUTHENTICATE, STARTTLS, IDLE, LOGOUT; what takes a name from
+//     under others: DELETE, RENAME; plain EXPUNGE; and PARTIAL, the only command that
+//     bears a message number. ENABLE, which comes before the first of them to select,
+//     does not;
 //   - two commands whose untagged answers could not be told apart wait for each
 //     other: two LISTs, two SEARCHes, two STATUSes of one mailbox, two FETCHes of
 //     the same part of the same message;
