@@ -32,7 +32,10 @@
 // rules). Message numbers are sent in PARTIAL only, which goes alone and is
 // believed only while they stand still. Numbers that the server sends are turned
 // into UIDs by a table that EXISTS and EXPUNGE keep, 4 octets a message; where it
-// can no longer be right the Recorder is told Lost.
+// can no longer be right the Recorder is told Lost. With QRESYNC, which is enabled at
+// login where it is offered, a mailbox with mod-sequences needs no table: what goes is
+// named by its UID (qresync.go). Else CONDSTORE is used where it is offered
+// (condstore.go).
 //
 // The goroutine that reads the connection waits for nothing but the connection.
 // Callbacks run on it, in the order of the server's words: they return at once,
@@ -44,7 +47,9 @@
 // is then never sent; the answer to one that was is drained, and its callback
 // is not called any more. Where an answer is owed and no octet moves for
 // Dialer.Timeout, or the server's words cannot be understood, the connection is
-// closed and each command returns a *[ConnError]; there is no redialling here.
+// closed and each command returns a *[ConnError]; there is no redialling here. From
+// the third second of silence on the kernel asks the other end whether it still knows
+// the connection. A connect without an answer is tried again every two seconds.
 // Close waits for both goroutines of a Client.
 //
 // TLS is the default and there is no falling back from it. STARTTLS discards

@@ -19,6 +19,7 @@ func FuzzSession(f *testing.F) {
 	f.Add([]byte("* PREAUTH [CAPABILITY IMAP4rev1] hi\r\n\x1e"), byte(0))
 	f.Add([]byte(changed(true)), byte(0))
 	f.Add([]byte(changed(false)), byte(0))
+	f.Add([]byte(qresyncSession), byte(0))
 	f.Fuzz(func(t *testing.T, sent []byte, cut byte) {
 		near, far := net.Pipe()
 		served := make(chan struct{})
@@ -50,6 +51,15 @@ func FuzzSession(f *testing.F) {
 		}
 	})
 }
+
+// qresyncSession is a server with QRESYNC.
+const qresyncSession = "* PREAUTH [CAPABILITY IMAP4rev1 ENABLE CONDSTORE QRESYNC ESEARCH] hi\r\n\x1e" +
+	"* ENABLED QRESYNC\r\na1 OK\r\n\x1ea2 OK\r\n\x1ea3 OK\r\n\x1e" +
+	"* 3 EXISTS\r\n* OK [UIDVALIDITY 7]\r\n* OK [HIGHESTMODSEQ 9]\r\na4 OK\r\n\x1e" +
+	"* 1 FETCH (UID 1 FLAGS (a) MODSEQ (8))\r\n* VANISHED 1:2\r\na5 OK\r\n\x1ea6 OK\r\n\x1ea7 OK\r\n\x1e" +
+	"* ESEARCH (TAG \"a8\") UID ALL 3\r\na8 OK\r\n\x1e" +
+	"* OK [CLOSED]\r\n* 3 EXISTS\r\n* OK [UIDVALIDITY 7]\r\n* OK [HIGHESTMODSEQ 12]\r\n* VANISHED (EARLIER) 1:2,5\r\n* 2 FETCH (UID 4 FLAGS ())\r\na9 OK\r\n\x1e" +
+	"* 2 FETCH (UID 4 FLAGS (b) MODSEQ (12))\r\n* OK [HIGHESTMODSEQ 13]\r\na10 OK\r\n\x1e* VANISHED 4\r\na11 OK\r\n"
 
 // playParts sends a part of sent, then one after each line that it hears, or when
 // it hears nothing for a moment.
@@ -106,6 +116,8 @@ func everything(ctx context.Context, c *Client) (octets int) {
 	c.FetchText(ctx, set, Part{Offset: 3, Octets: 5}, count)
 	c.UIDSearch(ctx, "ALL")
 	c.Quota(ctx, "INBOX")
+	c.ExamineSince(ctx, "INBOX", &recorded{}, (&told{}).since(9))
+	c.FetchChanged(ctx, set, 9, func(Meta) {})
 	idle, cancel := context.WithTimeout(ctx, time.Millisecond)
 	c.Idle(idle)
 	cancel()

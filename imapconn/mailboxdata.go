@@ -39,6 +39,7 @@ type SelectData struct {
 	UIDNotSticky   bool     // UIDs do not outlive the session (RFC 4315 §3)
 	HighestModSeq  ModSeq   // 0: not said
 	NoModSeq       bool     // the mailbox keeps no mod-sequences (RFC 7162 §3.1.2.2)
+	Resynced       bool     // by ExamineSince: all that has changed was told
 }
 
 // Permits reports whether a flag can be set for good (RFC 3501 §7.1,

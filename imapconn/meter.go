@@ -13,6 +13,7 @@ import (
 type clock struct {
 	start   time.Time
 	touched atomic.Int64 // nanoseconds after start
+	heard   atomic.Int64 // the same, of the last octet that was read
 }
 
 // touch says that something happened now.
@@ -21,21 +22,34 @@ func (c *clock) touch() { c.touched.Store(int64(time.Since(c.start))) }
 // since is how long ago that was.
 func (c *clock) since() time.Duration { return time.Since(c.start) - time.Duration(c.touched.Load()) }
 
+// hear says that an octet came now.
+func (c *clock) hear() {
+	c.heard.Store(int64(time.Since(c.start)))
+	c.touch()
+}
+
+// sinceHeard is how long ago the last octet came.
+func (c *clock) sinceHeard() time.Duration {
+	return time.Since(c.start) - time.Duration(c.heard.Load())
+}
+
 // meter is the socket, below TLS. It counts octets, notes when they move and lets no
 // write stand still for longer than the time limit.
 type meter struct {
 	net.Conn
 	clock   *clock
 	timeout time.Duration
-	traffic *Traffic
+	own     *Traffic // of this connection
+	all     *Traffic // of the account's
 }
 
 // Read reads and notes.
 func (m meter) Read(p []byte) (int, error) {
 	n, err := m.Conn.Read(p)
 	if n > 0 {
-		m.traffic.Add(int64(n), 0)
-		m.clock.touch()
+		m.own.Add(int64(n), 0)
+		m.all.Add(int64(n), 0)
+		m.clock.hear()
 	}
 	return n, err
 }
@@ -48,7 +62,8 @@ func (m meter) Write(p []byte) (written int, err error) {
 		n, err := m.Conn.Write(p[written:])
 		written += n
 		if n > 0 {
-			m.traffic.Add(0, int64(n))
+			m.own.Add(0, int64(n))
+			m.all.Add(0, int64(n))
 			m.clock.touch()
 		}
 		if n == 0 || written == len(p) || !errors.Is(err, os.ErrDeadlineExceeded) {

@@ -110,9 +110,8 @@ func (c *Client) untagged() {
 		c.enabledGiven(d.Caps())
 	case "QUOTA":
 		c.quotaGiven()
-	case "VANISHED": // not without QRESYNC
-		d.SkipResponse()
-		c.lost("VANISHED")
+	case "VANISHED":
+		c.vanished()
 	default:
 		d.SkipResponse()
 	}
