@@ -347,14 +347,14 @@ func (s *Spool) Hidden(mailbox string, v UIDValidity) imapwire.UIDSet {
 // deleted. It is on the disk when it returns nil. After a crash both may be there.
 // Errors as with Hide.
 func (s *Spool) BeginMove(m Move) (id string, err error) {
-	id = newID()
+	id = s.newID()
 	return id, s.note(true, parted(change{key: "move", id: id, mailbox: m.From, validity: m.Validity, uids: m.UIDs, to: m.To})...)
 }
 
 // BeginParking notes that a mailbox is about to be renamed, to be looked into and
 // deleted. It is on the disk when it returns nil. Errors as with Hide.
 func (s *Spool) BeginParking(p Parking) (id string, err error) {
-	id = newID()
+	id = s.newID()
 	return id, s.note(true, change{key: "park", id: id, mailbox: p.Old, to: p.New})
 }
 

@@ -15,7 +15,7 @@ func (s *Spool) RenameMailbox(old, new Mailbox, delim rune) error {
 	s.renaming.Lock()
 	defer s.renaming.Unlock()
 	r := renaming{old, new, delim}
-	id := newID()
+	id := s.newID()
 	err := s.note(true, change{key: "rename", id: id, mailbox: old.Wire, to: new.Wire, delim: delim, path: new.Path})
 	if err != nil {
 		return err

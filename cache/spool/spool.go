@@ -17,6 +17,7 @@ import (
 type Spool struct {
 	disk     disk
 	base     string
+	newID    func() string
 	dirs     []*dir // ours first, then those of daemons that are gone; set by Open
 	journal  journal
 	problems []string // of Open
@@ -33,56 +34,60 @@ type Spool struct {
 //
 // What cannot be read is an error only if it is the disk that fails; all else is
 // kept, and [Spool.Problems] names it.
-func Open(base string) (*Spool, error) { return open(osDisk{}, base) }
+func Open(base string) (*Spool, error) { return open(osDisk{}, base, newID) }
 
-func open(d disk, base string) (s *Spool, err error) {
-	if err := d.mkdir(base); err != nil {
-		return nil, err
-	}
-	s = &Spool{disk: d, base: base, entries: map[string]*Entry{}}
-	defer func() {
-		if err != nil {
-			s.release()
-		}
-	}()
-	names, err := d.list(base, true)
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range names {
-		if !goodID(name) {
-			s.problem("%s: not a directory of a spool", filepath.Join(base, name))
-			continue
-		}
-		if err := s.take(name); err != nil {
-			return nil, err
-		}
-	}
-	for len(s.dirs) == 0 {
-		name := newID()
-		if err := d.mkdir(filepath.Join(base, name)); err != nil {
-			return nil, err
-		}
-		if err := s.take(name); err != nil { // nothing taken: another Open was faster
-			return nil, err
-		}
-		if err := d.syncDir(base); err != nil {
-			return nil, err
-		}
-		for up, n := filepath.Dir(base), 0; n < 3; up, n = filepath.Dir(up), n+1 {
-			d.syncDir(up) // base may be new, and the account's, and ours; what is not ours may refuse
-		}
-	}
+func open(d disk, base string, ids func() string) (*Spool, error) {
+	s := &Spool{disk: d, base: base, newID: ids, entries: map[string]*Entry{}}
+	err := s.takeAll()
 	for _, dir := range s.dirs {
-		if err := s.load(dir); err != nil {
-			return nil, err
+		if err == nil {
+			err = s.load(dir)
 		}
 	}
-	s.chain()
-	if err := s.openJournal(); err != nil {
+	if err == nil {
+		s.chain()
+		err = s.openJournal()
+	}
+	if err != nil {
+		s.journal.close()
+		s.release()
 		return nil, err
 	}
 	return s, nil
+}
+
+// takeAll takes every directory that is free, or makes one.
+func (s *Spool) takeAll() error {
+	if err := s.disk.mkdir(s.base); err != nil {
+		return err
+	}
+	names, err := s.disk.list(s.base, true)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !goodID(name) {
+			s.problem("%s: not a directory of a spool", filepath.Join(s.base, name))
+		} else if err := s.take(name); err != nil {
+			return err
+		}
+	}
+	for len(s.dirs) == 0 {
+		name := s.newID()
+		if err := s.disk.mkdir(filepath.Join(s.base, name)); err != nil {
+			return err
+		}
+		if err := s.take(name); err != nil { // nothing taken: another Open was faster
+			return err
+		}
+		if err := s.disk.syncDir(s.base); err != nil {
+			return err
+		}
+		for up, n := filepath.Dir(s.base), 0; n < 3; up, n = filepath.Dir(up), n+1 {
+			s.disk.syncDir(up) // base may be new, and the two above; what is not ours may refuse
+		}
+	}
+	return nil
 }
 
 // take takes the directory if nobody else has it.
@@ -128,7 +133,7 @@ func (s *Spool) create(a Attrs, state State, fill func(*Entry) error) (*Entry, e
 		return nil, err
 	}
 	e := &Entry{spool: s, dir: s.dirs[0], checked: true}
-	in := &Info{ID: newID(), State: state, Attrs: a, Since: time.Now().Round(0)}
+	in := &Info{ID: s.newID(), State: state, Attrs: a, Since: time.Now().Round(0)}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.info.Store(in)
