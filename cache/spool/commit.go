@@ -32,7 +32,7 @@ func (e *Entry) Commit() error {
 		return ErrTooLong
 	}
 	in.State, in.Size, in.Traits, in.Length, in.Sum = Ready, e.Size(), s.Traits, s.length, s.sum
-	old, unlock := e.older(&in)
+	old, _, unlock := e.older(&in)
 	defer unlock()
 	put := e.put
 	for _, p := range old {
@@ -49,35 +49,38 @@ func (e *Entry) Commit() error {
 }
 
 // older looks at the generations before this one, which it locks. It gives those that
-// nobody needs once in is on the disk, and writes into in what they leave behind: the
-// message to replace, and the ID of the one whose fate is not known. mu is held.
-func (e *Entry) older(in *Info) (old []*Entry, unlock func()) {
+// nobody needs once in is on the disk, and the one, if any, whose fate is not known. It
+// writes into in which message is to be replaced, and their IDs: a crash may leave any
+// of them. mu is held.
+func (e *Entry) older(in *Info) (old []*Entry, open *Entry, unlock func()) {
 	var locked []*Entry
-	in.follows = ""
-walk:
-	for p := e.follows; p != nil; p = p.follows {
+	in.follows = nil
+	for p := e.follows; p != nil && open == nil; p = p.follows {
 		p.mu.Lock()
 		locked = append(locked, p)
 		was := p.Info()
+		if p.gone && was.UID == 0 {
+			continue
+		}
 		switch {
 		case was.State == Ready || was.State == Refused:
 			in.Replaces = was.Replaces
 		case was.UID != 0:
 			in.Replaces = was.Where()
-		case p.gone:
-			break walk
 		default:
-			in.follows = was.ID
-			break walk
+			open = p
 		}
-		if !p.gone {
+		if !p.gone && len(in.follows) < maxFollows {
+			in.follows = append(in.follows, was.ID)
+		}
+		if open == nil && !p.gone {
 			old = append(old, p)
 		}
 		if was.UID != 0 {
 			break // what that one replaced is replaced
 		}
 	}
-	return old, func() {
+	return old, open, func() {
 		for _, p := range locked {
 			p.mu.Unlock()
 		}

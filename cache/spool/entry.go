@@ -80,11 +80,6 @@ func (e *Entry) syncText() error {
 	if e.failed != nil {
 		return e.failed
 	}
-	if e.text == nil && e.Info().Damage == Lost {
-		if n, err := e.dir.textSize(e.Info().ID); err != nil || n < 0 {
-			return err // there is nothing
-		}
-	}
 	if err := e.openText(false); err != nil {
 		return err
 	}

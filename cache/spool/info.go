@@ -78,8 +78,8 @@ type Info struct {
 	UID     UID     // in Done and Changed: 0 as long as it is not known
 	Failure Failure // the last one
 
-	follows string // the ID of the generation before, while that matters
-	rest    bool   // closed since it was last written to; of Local and Aside
+	follows []string // the IDs of the generations before, the last first, which may be gone; not modified
+	rest    bool     // closed since it was last written to; of Local and Aside
 }
 
 // Where is the message that the text has become; none while the UID is not known.

@@ -10,6 +10,7 @@ const (
 	maxLevels  = 64             // levels of a mailbox's name
 	maxFlags   = 256            // flags of a message
 	maxFlag    = 255            // a flag
+	maxFollows = 64             // generations of a text that are not settled
 	maxWords   = 1000           // what is kept of an error's words
 	maxLine    = 16 << 10       // a line of the journal: ErrTooLong
 	maxHidden  = 1 << 20        // ranges of hidden messages, of all mailboxes: ErrFull

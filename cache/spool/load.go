@@ -209,12 +209,15 @@ func (e *Entry) show(in *Info) error {
 func (s *Spool) chain() {
 	all := s.Entries()
 	for _, e := range all {
-		p := s.entries[e.Info().follows]
-		if p == nil || p == e || p.Info().State.Writable() || p.next.Load() != nil {
-			continue
+		for _, id := range e.Info().follows {
+			p := s.entries[id]
+			if p == nil || p == e || p.Info().State.Writable() || p.next.Load() != nil {
+				continue
+			}
+			e.follows = p
+			p.next.Store(e)
+			break
 		}
-		e.follows = p
-		p.next.Store(e)
 	}
 	// A circle, which none of us has written, is cut where it is found.
 	for _, e := range all {
@@ -228,4 +231,34 @@ func (s *Spool) chain() {
 			seen[p] = true
 		}
 	}
+	for _, e := range all {
+		e.settle()
+	}
+}
+
+// settle removes what a committed text replaces and a crash has left. Where it is
+// not whole itself, the one before it stands for itself again.
+func (e *Entry) settle() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	in := *e.Info()
+	if e.gone || e.follows == nil || in.State.Writable() {
+		return
+	}
+	old, _, unlock := e.older(&in)
+	defer unlock()
+	if in.State == Ready || in.State == Refused {
+		if e.check() != nil {
+			e.follows.next.Store(nil)
+			e.follows = nil
+			return
+		}
+	}
+	for i, p := range old {
+		if s := p.Info().State; s != Ready && s != Refused {
+			old = old[:i]
+			break
+		}
+	}
+	e.leave(old)
 }

@@ -23,6 +23,7 @@ type wanted struct {
 	text     []byte         // as a program wrote it
 	vague    bool           // a write failed: text is not known
 	torn     bool           // not to be committed
+	doubt    bool           // a sync of the text failed
 	lost     bool           // it may not be what was committed
 	versions [][]byte       // what was committed, as it is sent
 	now      map[State]bool // what an Open may find after a kill; none: nothing
@@ -201,6 +202,7 @@ func (w *world) commit(t *rapid.T) {
 	x.versions = append(x.versions, asSent(slices.Clone(x.text)))
 	if err != nil {
 		if !errors.Is(err, ErrEmpty) && !errors.Is(err, ErrTorn) {
+			x.doubt = true
 			x.put(Ready, false, err)
 		}
 		return
@@ -223,7 +225,7 @@ func (w *world) fold(t *rapid.T, x *wanted) {
 		}
 		if o.durable && (o.state == Ready || o.state == Refused) && x.state == Ready {
 			x.put(Ready, true, nil)
-			x.synced = true
+			x.syncedNow(nil)
 		}
 		w.removed(o)
 	}
@@ -291,10 +293,15 @@ func (w *world) report(to State, do func(*Entry) error, from ...State) func(*rap
 		}
 		x.state = to
 		x.put(to, true, err)
-		if err == nil {
-			x.synced = true
-		}
+		x.syncedNow(err)
 	}
+}
+
+// syncedNow notes a sync of the text. After one that failed a later process is told
+// that all is well, and it is not: Linux says it once.
+func (x *wanted) syncedNow(err error) {
+	x.doubt = x.doubt || err != nil
+	x.synced = !x.doubt
 }
 
 func (w *world) keep(t *rapid.T) {
@@ -304,9 +311,7 @@ func (w *world) keep(t *rapid.T) {
 	err := x.e.Keep()
 	must(t, err)
 	x.put(on, true, err)
-	if err == nil {
-		x.synced = true
-	}
+	x.syncedNow(err)
 }
 
 func (w *world) absent(t *rapid.T) {
@@ -480,16 +485,21 @@ func (w *world) crash(t *rapid.T) {
 		delete(found, id)
 		if w.compare(t, x, e, cut) {
 			left = append(left, x)
+		} else {
+			x.gone = true
 		}
 	}
 	for id, e := range found { // made in part, and the disk failed
-		if s := e.Info().State; s != Writing && s != Local || !cut {
+		if s := e.Info().State; s != Writing && s != Local {
 			t.Fatalf("nobody knows the entry %s, %s", id, s)
 		}
 	}
 	w.all = left
 	for _, x := range left {
-		if x.older != nil && x.older.gone {
+		if o := x.older; o != nil && x.e.follows == nil {
+			if !cut && !o.gone && x.state != Local && o.state != Local {
+				t.Fatalf("a text that is %s does not know the one before it, %s", x.state, o.state)
+			}
 			x.older = nil
 		}
 	}
@@ -516,7 +526,7 @@ func (w *world) crash(t *rapid.T) {
 func (w *world) compare(t *rapid.T, x *wanted, e *Entry, cut bool) bool {
 	if x.gone {
 		if e == nil {
-			return false
+			return !cut // a cut may still bring it back
 		}
 		// A disk that forgets the removal of the text, but not that of the entry
 		// after it, leaves a text nobody knows.
@@ -534,10 +544,25 @@ func (w *world) compare(t *rapid.T, x *wanted, e *Entry, cut bool) bool {
 		x.older = nil
 	}
 	if e == nil {
-		if x.durable && !(len(x.back) > 0) && !x.may[Done] && !x.now[Done] {
+		// What is committed after it has taken its place.
+		for _, y := range w.all {
+			if y.older == x {
+				for s := range y.may {
+					if !s.Writable() {
+						return false
+					}
+				}
+				for s := range y.now {
+					if !s.Writable() {
+						return false
+					}
+				}
+			}
+		}
+		if x.durable && !x.lost && !(len(x.back) > 0) && !x.may[Done] && !x.now[Done] {
 			t.Fatalf("lost: a text that was %s and durable", x.state)
 		}
-		if !cut && !x.now[Done] && x.back == nil {
+		if !cut && !x.lost && !x.now[Done] && x.back == nil {
 			t.Fatalf("lost in a kill: a text that was %s", x.state)
 		}
 		return false
@@ -548,7 +573,7 @@ func (w *world) compare(t *rapid.T, x *wanted, e *Entry, cut bool) bool {
 		allowed = x.may
 	}
 	ok := allowed[in.State]
-	ok = ok || in.State == Refused && in.Damage == Lost && cut && !x.synced                      // was ready, its text is not there
+	ok = ok || in.State == Refused && in.Damage == Lost && (x.lost || cut && !x.synced)          // was ready, its text is not there
 	ok = ok || in.State == Local && in.Attrs.Name == recovered+in.ID && cut && !x.durable        // its entry is not there
 	ok = ok || x.back != nil && (in.State == Refused || in.State == Local) && in.Damage != Whole // half removed
 	if !ok {
@@ -581,7 +606,7 @@ func (w *world) compare(t *rapid.T, x *wanted, e *Entry, cut bool) bool {
 		}
 	}
 	if cut {
-		x.durable, x.synced = true, true
+		x.durable, x.synced, x.doubt = true, true, false
 	}
 	x.stays = false
 	return true

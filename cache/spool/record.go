@@ -57,8 +57,8 @@ func format(in *Info) ([]byte, error) {
 	if in.Replaces != (Message{}) {
 		w.line("replaces", in.Replaces.Mailbox, in.Replaces.Validity, in.Replaces.UID)
 	}
-	if in.follows != "" {
-		w.line("follows", in.follows)
+	if len(in.follows) > 0 {
+		w.line("follows", anys(in.follows)...)
 	}
 	if !in.Since.IsZero() {
 		w.line("since", in.Since)
@@ -170,7 +170,7 @@ func (in *Info) set(key string, r *reader) {
 	case "replaces":
 		in.Replaces = Message{r.text(), UIDValidity(r.number(32)), UID(r.number(32))}
 	case "follows":
-		in.follows = r.text()
+		in.follows = r.texts(maxFollows)
 	case "since":
 		in.Since = r.time()
 	case "size":

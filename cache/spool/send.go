@@ -32,9 +32,9 @@ func (e *Entry) Send(v UIDValidity, next UID) error {
 		}
 		return err
 	}
-	old, unlock := e.older(&in)
+	old, open, unlock := e.older(&in)
 	defer unlock()
-	if in.follows != "" {
+	if open != nil {
 		return ErrEarlier
 	}
 	in.State, in.Validity, in.UIDNext = Sending, v, next
@@ -216,12 +216,16 @@ func (e *Entry) removeBefore(n *Entry) (again bool, err error) {
 			return false, ErrEarlier
 		}
 		to := *n.Info()
-		to.Replaces, to.follows = in.Where(), ""
+		to.Replaces = in.Where()
 		if err := n.put(&to, true); err != nil {
 			return false, err
 		}
 		n.follows = nil
 	}
+	// Those before it that a crash has brought back.
+	old, _, unlock := e.older(&in)
+	e.leave(old)
+	unlock()
 	e.discard()
 	return false, nil
 }

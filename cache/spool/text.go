@@ -21,8 +21,11 @@ func (e *Entry) openText(create bool) error {
 		return nil
 	}
 	flag := os.O_RDWR
-	if create {
+	switch {
+	case create:
 		flag |= os.O_CREATE | os.O_TRUNC
+	case e.Info().Damage == Lost:
+		flag |= os.O_CREATE // the file itself may be lost
 	}
 	f, err := e.dir.disk.open(e.dir.file(e.name(textExt)), flag)
 	if err == nil {
@@ -225,7 +228,10 @@ func (e *Entry) Edit(keep int64) (*Entry, error) {
 	keep = max(0, min(keep, e.Size()))
 	n, err := e.spool.create(in.Attrs, Writing, func(n *Entry) error {
 		to := *n.Info()
-		to.follows, to.Replaces = in.ID, in.Replaces
+		was := *in
+		_, _, unlock := e.older(&was)
+		unlock()
+		to.follows, to.Replaces = append([]string{in.ID}, was.follows...), in.Replaces
 		if keep > 0 {
 			if err := e.openText(false); err != nil {
 				return err
