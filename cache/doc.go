@@ -48,6 +48,11 @@
 // end, with some octets beyond, in one flight, which settles its size. Reading
 // forward asks ahead in runs that grow from 512 KiB to 4 MiB (stream.go).
 //
+// A server that says "later" is left alone for as long as it says, or longer each
+// time, and used over one connection less (throttle.go); who cannot wait so long is
+// Busy at once. The octets of the last 24 hours are counted in a Ledger, which may
+// bound them (ledger.go): then texts that are not cached are Quota.
+//
 // # Limits
 //
 // A server cannot make an account grow beyond these, and imapconn's:
@@ -61,6 +66,8 @@
 //	maxText               128 Ti octets of a text; one without an end is measured while somebody waits
 //	lieLimit, wholeLimit  8 MiB of a text said to be small; 256 MiB where there are no parts
 //	relistPace            1 s between listings of a mailbox for which nobody waits
+//	maxLedger             16 KiB of a ledger's file; 25 hours are counted
+//	maxRest               5 min for which a server is left alone that names no time; an hour if it does
 //
 // # Caveats
 //
@@ -79,7 +86,7 @@
 //	texts.mu, pool.mu
 //	hearing.mu
 //	looks.mu
-//	crier.mu, job.mu, quota.mu
+//	crier.mu, job.mu, quota.mu, Ledger.mu (over its file, which is local and small)
 //	Account.mu
 //
 // [Account.Tree], [Mailbox.Snapshot] and all that a Snapshot answers take no lock;
