@@ -29,6 +29,7 @@ type Entry struct {
 	durable bool   // there is an entry on the disk that a crash of the machine leaves
 	failed  error  // of a sync of the text: the kernel says it once
 	done    string // the name of the file that holds the entry, if that is not ID.entry
+	stale   bool   // a put failed: the disk may hold what Info does not say
 	gone    bool
 }
 
@@ -56,8 +57,10 @@ func (e *Entry) put(in *Info, durable bool) error {
 	}
 	durable = durable || e.done != "" // one of the two names is there at any time
 	if err := e.dir.write(e.name(entryExt), b, e.durable, durable); err != nil {
+		e.stale = true
 		return err
 	}
+	e.stale = false
 	if e.done != "" {
 		e.dir.remove(e.done) // if it stays the next Open takes the newer
 		e.done = ""
@@ -217,11 +220,11 @@ func (e *Entry) erase() {
 	if err := e.dir.remove(e.name(textExt)); err != nil {
 		return
 	}
-	e.dir.remove(e.name(entryExt))
 	if e.done != "" {
 		e.dir.remove(e.done)
 	}
 	e.dir.remove(e.name(tornExt))
+	e.dir.remove(e.name(entryExt))
 }
 
 // Export writes the text as it is, whole or not, to w. It gives the octets written.

@@ -206,7 +206,7 @@ func (e *Entry) show(in *Info) error {
 }
 
 // chain finds the generations again: who follows whom.
-func (s *Spool) chain() {
+func (s *Spool) chain() error {
 	all := s.Entries()
 	for _, e := range all {
 		for _, id := range e.Info().follows {
@@ -232,18 +232,21 @@ func (s *Spool) chain() {
 		}
 	}
 	for _, e := range all {
-		e.settle()
+		if err := e.settle(); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // settle removes what a committed text replaces and a crash has left. Where it is
 // not whole itself, the one before it stands for itself again.
-func (e *Entry) settle() {
+func (e *Entry) settle() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	in := *e.Info()
 	if e.gone || e.follows == nil || in.State.Writable() {
-		return
+		return nil
 	}
 	old, _, unlock := e.older(&in)
 	defer unlock()
@@ -251,7 +254,9 @@ func (e *Entry) settle() {
 		if e.check() != nil {
 			e.follows.next.Store(nil)
 			e.follows = nil
-			return
+			in = *e.Info()
+			in.follows = nil
+			return e.put(&in, true)
 		}
 	}
 	for i, p := range old {
@@ -261,4 +266,5 @@ func (e *Entry) settle() {
 		}
 	}
 	e.leave(old)
+	return nil
 }

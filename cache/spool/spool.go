@@ -45,7 +45,9 @@ func open(d disk, base string, ids func() string) (*Spool, error) {
 		}
 	}
 	if err == nil {
-		s.chain()
+		err = s.chain()
+	}
+	if err == nil {
 		err = s.openJournal()
 	}
 	if err != nil {

@@ -72,7 +72,7 @@ func (e *Entry) change() error {
 	if !in.State.Writable() {
 		return ErrFrozen
 	}
-	if in.rest { // a crash from here on leaves it not whole
+	if in.rest || e.stale { // a crash from here on leaves it not whole
 		in.rest = false
 		if err := e.put(&in, false); err != nil {
 			return err
