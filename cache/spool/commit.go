@@ -24,7 +24,7 @@ func (e *Entry) Commit() error {
 	if err := e.openText(false); err != nil {
 		return err
 	}
-	s, err := scan(e.text, e.Size())
+	s, err := scan(e.text, e.Size(), chunk)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 // name's last text is what was sent last.
 func TestManyAtOnce(t *testing.T) {
 	t.Parallel()
-	s := opened(t, t.TempDir())
+	s := inMemory(t)
 	const names, rounds = 4, 8
 	var wait, listing sync.WaitGroup
 	stop := make(chan struct{})

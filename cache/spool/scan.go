@@ -42,21 +42,21 @@ type scanned struct {
 }
 
 // scan reads the first size octets of a text once, and once more where the first
-// CRLF comes after a bare LF.
-func scan(r io.ReaderAt, size int64) (scanned, error) {
-	s, mixed, err := scanAs(r, size, true)
+// CRLF comes after a bare LF, in pieces of at most so many octets.
+func scan(r io.ReaderAt, size, piece int64) (scanned, error) {
+	s, mixed, err := scanAs(r, size, piece, true)
 	if err == nil && mixed {
-		s, _, err = scanAs(r, size, false)
+		s, _, err = scanAs(r, size, piece, false)
 	}
 	return s, err
 }
 
 // scanAs scans a text that is sent with each LF as CRLF, if there is one and convert
 // says so; mixed is true, and the rest nothing, if a CRLF comes after a bare LF then.
-func scanAs(r io.ReaderAt, size int64, convert bool) (s scanned, mixed bool, err error) {
+func scanAs(r io.ReaderAt, size, piece int64, convert bool) (s scanned, mixed bool, err error) {
 	h := sha256.New()
 	in := io.NewSectionReader(r, 0, size)
-	buf := make([]byte, min(size, chunk))
+	buf := make([]byte, min(size, piece))
 	var (
 		out    []byte
 		first  []byte // the first line, as much of it as is looked at
@@ -67,7 +67,7 @@ func scanAs(r io.ReaderAt, size int64, convert bool) (s scanned, mixed bool, err
 	)
 	before = '\n' // an empty first line ends it
 	for off := int64(0); off < size; {
-		b := buf[:min(size-off, chunk)]
+		b := buf[:min(size-off, piece)]
 		if _, err := io.ReadFull(in, b); err != nil {
 			if err == io.EOF {
 				err = io.ErrUnexpectedEOF
