@@ -83,6 +83,8 @@ type Account struct {
 	unwatched atomic.Bool             // the watch has failed and waits
 	repoll    chan struct{}           // wakes poll; holds one
 
+	noStatusModSeq atomic.Bool // STATUS with HIGHESTMODSEQ is answered BAD
+
 	saidLies, saidShuffle sync.Once
 	saidSpent             atomic.Bool
 }
@@ -190,6 +192,7 @@ func (a *Account) look(m *Mailbox) {
 	m.touched.Store(now)
 	if a.lastLook.Swap(now) < now-int64(time.Second) {
 		wake(a.repoll)
+		a.awake()
 	}
 	if m.Selectable() && (a.last.Load() != m || a.unwatched.Load()) {
 		a.last.Store(m)

@@ -118,6 +118,7 @@ func KindOf(err error) Kind {
 		status *imapconn.StatusError
 		auth   *imapconn.AuthError
 		conn   *imapconn.ConnError
+		down   downError
 	)
 	switch {
 	case err == nil:
@@ -128,6 +129,8 @@ func KindOf(err error) Kind {
 		return Busy
 	case errors.As(err, new(*spentError)):
 		return Quota
+	case errors.As(err, &down) && !saysLater(err):
+		return Timeout // as for who waited until it was known
 	case errors.As(err, &status) && codeKinds[status.Code] != 0:
 		return codeKinds[status.Code]
 	case saysLater(err):

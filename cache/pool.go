@@ -28,16 +28,24 @@ type pool struct {
 
 	// See dial.go.
 	dialing   int
-	dialStart time.Time // of the newest dial
-	notBefore time.Time // when the next may be tried
-	failing   time.Time // since when all have failed; zero: the last one did not
-	denied    error     // the refusal of the last login; nil: it was not refused
-	refusals  int       // in a row
+	dialStart time.Time       // of the newest dial
+	notBefore time.Time       // when the next may be tried
+	dials     context.Context // of the attempts; ended when the machine has slept
+	redial    context.CancelFunc
+	denied    error // the refusal of the last login; nil: it was not refused
+	refusals  int   // in a row
 	backoff   *backoff.ExponentialBackOff
 	timer     *time.Timer // looks again; nil: none is set
 	timerAt   time.Time
 	saidLimit bool
-	resting   resting // see throttle.go
+
+	outage  outage  // see outage.go
+	vigil   vigil   // see wake.go
+	resting resting // see throttle.go
+
+	// See status.go.
+	leaving           []*conn // dropped, and not counted yet in what follows
+	spentIn, spentOut int64   // octets that connections have moved that are over
 }
 
 // want is what somebody needs a connection for.
@@ -45,6 +53,7 @@ type want struct {
 	box    *Mailbox // to be selected; nil: any connection will do
 	beside *Mailbox // not to be selected; box is nil then
 	fresh  bool     // selected anew, nobody else using it meanwhile
+	hear   *hearing // what is to hear of the fresh selection; nil: a new one
 	spare  bool     // only one that nobody needs: not one that idles, nor one that an index follows
 }
 
@@ -61,12 +70,16 @@ type waiter struct {
 }
 
 func newPool(a *Account) *pool {
-	return &pool{a: a, limit: a.cfg.Connections, backoff: newBackoff()}
+	p := &pool{a: a, limit: a.cfg.Connections, backoff: newBackoff()}
+	p.dials, p.redial = context.WithCancel(a.ctx)
+	p.vigil.begin()
+	return p
 }
 
 // acquire waits for a connection until ctx ends. It dials, and selects the
 // mailbox, if need be. An error of the end of a connection is worth trying again.
 func (p *pool) acquire(ctx context.Context, w want) (*lease, error) {
+	p.a.awake()
 	wt := &waiter{want: w, ready: make(chan struct{})}
 	p.mu.Lock()
 	if p.closed {
@@ -200,6 +213,7 @@ func (p *pool) dispatch() {
 	if p.rests() {
 		return
 	}
+	p.answerOutage()
 	p.restoreLimit()
 	var rest []*waiter
 	for _, w := range p.queue {
@@ -208,6 +222,8 @@ func (p *pool) dispatch() {
 		}
 	}
 	p.queue = rest
+	p.answerOutage() // an attempt may have begun: it is waited for only so long
+	p.retry()
 }
 
 // serve gives a waiter a connection, or sees to it that there will be one.
@@ -323,7 +339,10 @@ func (p *pool) give(w *waiter, c *conn) {
 			c.sel.hear.end()
 		}
 		w.enter = true
-		c.sel = &selection{box: w.box, hear: newHearing(w.box), entered: make(chan struct{})}
+		c.sel = &selection{box: w.box, hear: w.hear, entered: make(chan struct{})}
+		if w.hear == nil {
+			c.sel.hear = newHearing(w.box)
+		}
 	}
 	if w.box != nil {
 		w.sel = c.sel

@@ -141,7 +141,7 @@ func (l *load) fetchIn(w want) (d *doubt, err error) {
 	}
 	c, err := l.box.account.pool.acquire(l.ctx, w)
 	if err != nil {
-		return nil, err
+		return nil, l.box.verdict(l.job, err)
 	}
 	defer c.release()
 	l.begun = time.Now()

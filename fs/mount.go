@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -232,6 +233,16 @@ func runFusermount(args ...string) (string, error) {
 	}
 	return string(out), err
 }
+
+// Mounted reports whether the mount is to be seen still. One that was unmounted
+// lazily is not, though programs that have files of it open are served on.
+func (s *Server) Mounted() bool {
+	now, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) { return m.ID != s.mount.ID, false })
+	return err != nil || slices.ContainsFunc(now, func(m *mountinfo.Info) bool { return m.Minor == s.mount.Minor })
+}
+
+// Device is the mount's number as the mount table has it, major:minor.
+func (s *Server) Device() string { return fmt.Sprintf("%d:%d", s.mount.Major, s.mount.Minor) }
 
 // clear takes away what umount -f and an aborted connection leave: a mount
 // point that answers ENOTCONN. Another mount that is there by now is left alone.

@@ -43,7 +43,7 @@ func (d *Dialer) metered(c *Client, raw net.Conn) net.Conn {
 	if traffic == nil {
 		traffic = new(Traffic)
 	}
-	m := meter{raw, &c.clock, c.timeout, traffic}
+	m := meter{raw, &c.clock, c.timeout, &c.traffic, traffic}
 	if d.Bandwidth == nil {
 		return m
 	}
@@ -60,6 +60,8 @@ func (d *Dialer) newClient() *Client {
 		wake:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
 		clock:   clock{start: time.Now()},
+
+		unproved: d.TLS == TLSStartTLS,
 	}
 	if c.timeout <= 0 {
 		c.timeout = DefaultTimeout
@@ -116,7 +118,7 @@ func (d *Dialer) open(ctx context.Context, c *Client, greeted *command) error {
 	if err := c.inTime(ctx, c.knowCaps); err != nil {
 		return err
 	}
-	return c.identify()
+	return c.inTime(ctx, c.introduce)
 }
 
 // inTime takes a step of opening a connection, within the time limit as a whole:

@@ -51,7 +51,9 @@ type Dialer struct {
 	Traffic *Traffic
 	// Bandwidth bounds what moves on all connections together. Nil: nothing does.
 	Bandwidth *Bandwidth
-	// DialContext replaces net.Dialer with keep-alive, for tests and proxies.
+	// DialContext replaces net.Dialer, for tests and proxies. It may be called by
+	// several goroutines, and once more while a call has no answer. Keep-alive and
+	// the kernel's time limit are set where it returns a *net.TCPConn.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	mu    sync.Mutex // guards conns and each write to Trace; nothing is locked inside it

@@ -96,7 +96,7 @@ func TestABandwidthIsKeptBothWaysAndIsNoSilence(t *testing.T) {
 					}
 				}()
 				begun := time.Now()
-				m := meter{near, &c, time.Minute, new(Traffic)}
+				m := meter{near, &c, time.Minute, new(Traffic), new(Traffic)}
 				move(limited{m, NewBandwidth(perSecond), &c, make(chan struct{})}, far)
 				took := time.Since(begun)
 				close(stop)
@@ -107,7 +107,7 @@ func TestABandwidthIsKeptBothWaysAndIsNoSilence(t *testing.T) {
 				if silent > 2*time.Second {
 					t.Errorf("the clock stood still for %v", silent)
 				}
-				if in, out := m.traffic.In(), m.traffic.Out(); in+out != octets {
+				if in, out := m.all.In(), m.all.Out(); in+out != octets {
 					t.Errorf("counted %d in, %d out", in, out)
 				}
 			})
@@ -120,7 +120,7 @@ func TestADeadConnectionDoesNotWaitForItsBandwidth(t *testing.T) {
 		near, far := net.Pipe()
 		done := make(chan struct{})
 		c := clock{start: time.Now()}
-		l := limited{meter{near, &c, time.Minute, new(Traffic)}, NewBandwidth(1), &c, done}
+		l := limited{meter{near, &c, time.Minute, new(Traffic), new(Traffic)}, NewBandwidth(1), &c, done}
 		go io.Copy(io.Discard, far)
 		wrote := make(chan struct{})
 		go func() { l.Write([]byte(strings.Repeat("x", 1<<20))); close(wrote) }()
