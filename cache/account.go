@@ -37,6 +37,9 @@ type Config struct {
 	// Shared shows the mailboxes of other users and those that are shared, too,
 	// where the server tells them apart (RFC 2342).
 	Shared bool
+	// Ledger counts what moves, and bounds it (Config.Dial's imapconn.Dialer has its
+	// Traffic). Nil: nobody counts. Close writes it.
+	Ledger *Ledger
 	// Logger is told what a user can do something about, once. Nil: nobody.
 	Logger *slog.Logger
 }
@@ -81,6 +84,7 @@ type Account struct {
 	repoll    chan struct{}           // wakes poll; holds one
 
 	saidLies, saidShuffle sync.Once
+	saidSpent             atomic.Bool
 }
 
 // Open connects, logs in and asks for the mailboxes. ctx bounds only this call.
@@ -151,6 +155,9 @@ func (a *Account) Close() error {
 		a.stop()
 	}
 	a.group.Wait()
+	if a.cfg.Ledger != nil && !was {
+		return a.cfg.Ledger.Close()
+	}
 	return nil
 }
 
@@ -183,6 +190,7 @@ func (a *Account) look(m *Mailbox) {
 	m.touched.Store(now)
 	if a.lastLook.Swap(now) < now-int64(time.Second) {
 		wake(a.repoll)
+		a.awake()
 	}
 	if m.Selectable() && (a.last.Load() != m || a.unwatched.Load()) {
 		a.last.Store(m)

@@ -18,6 +18,7 @@ type conn struct {
 	selections int  // how often a mailbox was selected on it, or refused
 	dead       bool // no longer in the pool
 	given      bool // somebody has used it
+	doubts     int  // how often it was to be asked for a sign of life since that began; 0: it is not
 }
 
 // selection is one mailbox selected on one connection, from its EXAMINE on.

@@ -29,6 +29,14 @@
 // another mailbox is served in order; with one connection everything works, in
 // turn. A server that refuses one more connection is used with those there are.
 //
+// A server that cannot be reached (outage.go) is asked for again every 0.8 to 2.4 s
+// while somebody has looked during the last ten minutes, and every few minutes
+// else. Whoever waits does so until Config.Timeout after it was lost; from then on
+// the answer is Timeout at once, but for the 2 s in which a new attempt may succeed. What
+// is cached is served meanwhile. Connections end when the machine has slept, when
+// their address is gone, and when nothing came on them while another one fell
+// silent; a changed network has the others asked (wake.go).
+//
 // The index of a mailbox follows one selection on one connection: what is heard
 // there (hear.go), and only that, changes the index. What other connections hear
 // are hints, on which the followed one is asked (NOOP). When the selection ends, the
@@ -51,6 +59,11 @@
 // end, with some octets beyond, in one flight, which settles its size. Reading
 // forward asks ahead in runs that grow from 512 KiB to 4 MiB (stream.go).
 //
+// A server that says "later" is left alone for as long as it says, or longer each
+// time, and used over one connection less (throttle.go); who cannot wait so long is
+// Busy at once. The octets of the last 24 hours are counted in a Ledger, which may
+// bound them (ledger.go): then texts that are not cached are Quota.
+//
 // # Limits
 //
 // A server cannot make an account grow beyond these, and imapconn's:
@@ -65,6 +78,8 @@
 //	lieLimit, wholeLimit  8 MiB of a text said to be small; 256 MiB where there are no parts
 //	relistPace            1 s between listings of a mailbox for which nobody waits
 //	maxMailboxStatus      1000 mailboxes in a Status
+//	maxLedger             16 KiB of a ledger's file; 25 hours are counted
+//	maxRest               5 min for which a server is left alone that names no time; an hour if it does
 //
 // # Caveats
 //
@@ -78,12 +93,13 @@
 // waiting for anything but another lock. In this order; what stands on one line is
 // never held together:
 //
+//	vigil.mu
 //	trees.mu
 //	index.mu
 //	texts.mu, pool.mu
 //	hearing.mu
 //	looks.mu
-//	crier.mu, job.mu, quota.mu
+//	crier.mu, job.mu, quota.mu, Ledger.mu (over its file, which is local and small)
 //	Account.mu
 //
 // [Account.Tree], [Mailbox.Snapshot] and all that a Snapshot answers take no lock;

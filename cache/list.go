@@ -117,6 +117,13 @@ func (t *trees) refresh(ctx context.Context, maxAge time.Duration) *job {
 	return j
 }
 
+// distrust has whoever looks next ask for the tree.
+func (t *trees) distrust() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.asked = time.Time{}
+}
+
 // run asks until there is an answer or nobody waits any more.
 func (t *trees) run(j *job) {
 	err := t.list(j)

@@ -259,6 +259,7 @@ func (s *Snapshot) unseen() int {
 
 // tend closes connections that nobody uses and keeps the others alive.
 func (a *Account) tend() {
+	a.awake()
 	ctx, cancel := context.WithTimeout(a.ctx, a.cfg.Timeout)
 	defer cancel()
 	closing, keeping := a.pool.unusedLong()

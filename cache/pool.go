@@ -28,18 +28,22 @@ type pool struct {
 
 	// See dial.go.
 	dialing   int
-	dialStart time.Time // of the newest dial
-	notBefore time.Time // when the next may be tried
-	failing   time.Time // since when all have failed; zero: the last one did not
-	denied    error     // the refusal of the last login; nil: it was not refused
-	refusals  int       // in a row
+	dialStart time.Time       // of the newest dial
+	notBefore time.Time       // when the next may be tried
+	dials     context.Context // of the attempts; ended when the machine has slept
+	redial    context.CancelFunc
+	denied    error // the refusal of the last login; nil: it was not refused
+	refusals  int   // in a row
 	backoff   *backoff.ExponentialBackOff
 	timer     *time.Timer // looks again; nil: none is set
 	timerAt   time.Time
 	saidLimit bool
 
+	outage  outage  // see outage.go
+	vigil   vigil   // see wake.go
+	resting resting // see throttle.go
+
 	// See status.go.
-	down              error   // why the last dial failed; holds while failing is not zero
 	leaving           []*conn // dropped, and not counted yet in what follows
 	spentIn, spentOut int64   // octets that connections have moved that are over
 }
@@ -65,12 +69,16 @@ type waiter struct {
 }
 
 func newPool(a *Account) *pool {
-	return &pool{a: a, limit: a.cfg.Connections, backoff: newBackoff()}
+	p := &pool{a: a, limit: a.cfg.Connections, backoff: newBackoff()}
+	p.dials, p.redial = context.WithCancel(a.ctx)
+	p.vigil.begin()
+	return p
 }
 
 // acquire waits for a connection until ctx ends. It dials, and selects the
 // mailbox, if need be. An error of the end of a connection is worth trying again.
 func (p *pool) acquire(ctx context.Context, w want) (*lease, error) {
+	p.a.awake()
 	wt := &waiter{want: w, ready: make(chan struct{})}
 	p.mu.Lock()
 	if p.closed {
@@ -201,6 +209,10 @@ func (p *pool) dispatch() {
 		c.wanted = false
 	}
 	p.answerDenied()
+	if p.rests() {
+		return
+	}
+	p.answerOutage()
 	p.restoreLimit()
 	var rest []*waiter
 	for _, w := range p.queue {
@@ -209,6 +221,8 @@ func (p *pool) dispatch() {
 		}
 	}
 	p.queue = rest
+	p.answerOutage() // an attempt may have begun: it is waited for only so long
+	p.retry()
 }
 
 // serve gives a waiter a connection, or sees to it that there will be one.

@@ -144,8 +144,8 @@ func (p *pool) status(s *Status) (watched map[*Mailbox]bool) {
 	}
 	s.In, s.Out = p.spentIn, p.spentOut
 	s.MaxConnections, s.Waiting = p.limit, len(p.queue)
-	if s.DownSince = p.failing; !p.failing.IsZero() {
-		s.Down = p.down.Error()
+	if s.DownSince = p.outage.since; !s.DownSince.IsZero() {
+		s.Down = p.outage.cause.Error()
 	}
 	p.mu.Unlock()
 

@@ -81,8 +81,11 @@
 //	ESTALE     the message was expunged and its text is not cached, or the mailbox
 //	           has a new UIDVALIDITY or is gone: the name must be looked up again
 //	EACCES     the server refuses access
-//	ETIMEDOUT  no answer within [Options].Timeout; felt once
+//	ETIMEDOUT  no answer within [Options].Timeout; felt once: then at once, while the
+//	           server is known to be out of reach
 //	EINTR      a signal came; at once
+//	EBUSY      the server wants to be left alone for longer than that
+//	EDQUOT     the daily limit is spent, and what is wanted is not cached
 //	EIO        the connection is lost, or the server's answer cannot be used
 //	EAGAIN     more than 256 requests wait for the server, and none was
 //	           answered for a second

@@ -31,7 +31,7 @@ type Client struct {
 
 	raw        net.Conn      // below TLS; set before the goroutines start
 	clock      clock         // when an octet last moved on raw
-	traffic    traffic       // on raw
+	traffic    Traffic       // on raw
 	tlsVersion atomic.Uint32 // 0: in the clear
 
 	group sync.WaitGroup
@@ -42,11 +42,15 @@ type Client struct {
 	sink  *sink
 	timer *time.Timer
 
+	probing bool // the kernel asks every two seconds
+
 	// The reading goroutine's own.
 	dec    *imapwire.Decoder
 	flags  imapwire.FlagTable
 	answer fetchAnswer
 	alerts int
+
+	unproved bool // STARTTLS is to come: nobody knows who speaks
 
 	mu       sync.Mutex // held briefly, never across the network or a callback
 	err      error      // why the connection is dead
@@ -89,6 +93,20 @@ func (c *Client) Close() error {
 	c.group.Wait()
 	return nil
 }
+
+// Drop ends the connection now with a cause, a *ConnError, and waits for nothing.
+// It is for who knows better than the connection that it is dead; Close comes
+// after it.
+func (c *Client) Drop(cause error) { c.fail(&ConnError{Addr: c.addr, Err: cause}) }
+
+// LocalAddr is this end of the connection.
+func (c *Client) LocalAddr() net.Addr { return c.raw.LocalAddr() }
+
+// Heard is how long ago the server's last octet came.
+func (c *Client) Heard() time.Duration { return c.clock.sinceHeard() }
+
+// Quiet is how long ago an octet last moved, either way.
+func (c *Client) Quiet() time.Duration { return c.clock.since() }
 
 // Logout says LOGOUT, waits for the answer as long as ctx allows, and closes.
 func (c *Client) Logout(ctx context.Context) error {

@@ -37,7 +37,9 @@
 // is then never sent; the answer to one that was is drained, and its callback
 // is not called any more. Where an answer is owed and no octet moves for
 // Dialer.Timeout, or the server's words cannot be understood, the connection is
-// closed and each command returns a *[ConnError]; there is no redialling here.
+// closed and each command returns a *[ConnError]; there is no redialling here. From
+// the third second of silence on the kernel asks the other end whether it still knows
+// the connection. A connect without an answer is tried again every two seconds.
 // Close waits for both goroutines of a Client.
 //
 // TLS is the default and there is no falling back from it. STARTTLS discards

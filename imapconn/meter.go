@@ -11,6 +11,7 @@ import (
 type clock struct {
 	start   time.Time
 	touched atomic.Int64 // nanoseconds after start
+	heard   atomic.Int64 // the same, of the last octet that was read
 }
 
 // touch says that something happened now.
@@ -19,21 +20,34 @@ func (c *clock) touch() { c.touched.Store(int64(time.Since(c.start))) }
 // since is how long ago that was.
 func (c *clock) since() time.Duration { return time.Since(c.start) - time.Duration(c.touched.Load()) }
 
-// meter is the socket, below TLS. It notes when octets move and how many, and
-// lets no write stand still for longer than the time limit.
+// hear says that an octet came now.
+func (c *clock) hear() {
+	c.heard.Store(int64(time.Since(c.start)))
+	c.touch()
+}
+
+// sinceHeard is how long ago the last octet came.
+func (c *clock) sinceHeard() time.Duration {
+	return time.Since(c.start) - time.Duration(c.heard.Load())
+}
+
+// meter is the socket, below TLS. It counts octets, notes when they move and lets no
+// write stand still for longer than the time limit.
 type meter struct {
 	net.Conn
 	clock   *clock
-	traffic *traffic
 	timeout time.Duration
+	own     *Traffic // of this connection
+	all     *Traffic // of the account's
 }
 
 // Read reads and notes.
 func (m meter) Read(p []byte) (int, error) {
 	n, err := m.Conn.Read(p)
 	if n > 0 {
-		m.clock.touch()
-		m.traffic.in.Add(int64(n))
+		m.own.Add(int64(n), 0)
+		m.all.Add(int64(n), 0)
+		m.clock.hear()
 	}
 	return n, err
 }
@@ -43,8 +57,9 @@ func (m meter) Write(p []byte) (int, error) {
 	m.Conn.SetWriteDeadline(time.Now().Add(m.timeout))
 	n, err := m.Conn.Write(p)
 	if n > 0 {
+		m.own.Add(0, int64(n))
+		m.all.Add(0, int64(n))
 		m.clock.touch()
-		m.traffic.out.Add(int64(n))
 	}
 	return n, err
 }

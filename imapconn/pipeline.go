@@ -3,6 +3,7 @@ package imapconn
 import (
 	"errors"
 	"fmt"
+	"net"
 	"time"
 )
 
@@ -202,16 +203,27 @@ func (e errSilent) Error() string {
 // Timeout marks it for ConnError.Timeout.
 func (errSilent) Timeout() bool { return true }
 
+// probeAfter is how long an answer is awaited before the kernel is to ask the other
+// end whether it still knows the connection.
+const probeAfter = 3 * time.Second
+
 // pause waits until something may have happened that concerns the writer. When
 // an answer is owed and no octet moves for the time limit, the connection is
 // ended. It reports false when the connection is dead.
 func (c *Client) pause() bool {
 	var expired <-chan time.Time
-	if c.owed() {
-		left := c.timeout - c.clock.since()
+	quiet, owed := c.clock.since(), c.owed()
+	if late := owed && quiet >= probeAfter; late != c.probing {
+		c.probe(late)
+	}
+	if owed {
+		left := c.timeout - quiet
 		if left <= 0 {
 			c.fail(c.broken(errSilent{c.timeout}))
 			return false
+		}
+		if !c.probing {
+			left = min(left, probeAfter-quiet)
 		}
 		c.timer.Reset(left)
 		defer c.timer.Stop()
@@ -224,6 +236,25 @@ func (c *Client) pause() bool {
 		return false
 	}
 	return true
+}
+
+// probe has the kernel ask for a sign of life every two seconds, or as seldom as
+// else. A server that was started anew, or has given the connection up where we
+// could not hear of it, refuses the next question; without one nobody would say
+// anything until the time limit.
+func (c *Client) probe(on bool) {
+	c.probing = on
+	tcp, ok := c.raw.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	config := keepAlive
+	if on {
+		config = probes
+	}
+	if err := tcp.SetKeepAliveConfig(config); err != nil {
+		c.log.Debug("the kernel does not look after a connection", "err", err)
+	}
 }
 
 // owed reports whether the server has something to say: to every command except

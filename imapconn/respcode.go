@@ -30,6 +30,9 @@ func (c *Client) coded(s imapwire.Status, code imapwire.Code, text string) {
 			c.setCaps(imapwire.NewCaps(names...))
 		}
 	case "ALERT":
+		if c.unproved {
+			return
+		}
 		if c.alerts++; c.alerts <= maxAlerts {
 			c.log.Warn("the server wants you to know", "server", c.host, "text", text)
 		}

@@ -3,7 +3,6 @@ package imapconn
 import (
 	"crypto/tls"
 	"net"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,16 +20,13 @@ type Stats struct {
 	RoundTrip time.Duration
 }
 
-// traffic counts the octets on a socket, below TLS.
-type traffic struct{ in, out atomic.Int64 }
-
 // Stats may be called at any time, after Close too. It sends nothing.
 func (c *Client) Stats() Stats {
 	s := Stats{
 		Addr:      c.addr,
 		Since:     c.clock.start,
-		In:        c.traffic.in.Load(),
-		Out:       c.traffic.out.Load(),
+		In:        c.traffic.In(),
+		Out:       c.traffic.Out(),
 		RoundTrip: roundTrip(c.raw),
 	}
 	if v := c.tlsVersion.Load(); v != 0 {
