@@ -83,6 +83,8 @@ type Account struct {
 	unwatched atomic.Bool             // the watch has failed and waits
 	repoll    chan struct{}           // wakes poll; holds one
 
+	noStatusModSeq atomic.Bool // STATUS with HIGHESTMODSEQ is answered BAD
+
 	saidLies, saidShuffle sync.Once
 	saidSpent             atomic.Bool
 }

@@ -40,8 +40,13 @@
 // The index of a mailbox follows one selection on one connection: what is heard
 // there (hear.go), and only that, changes the index. What other connections hear
 // are hints, on which the followed one is asked (NOOP). When the selection ends, the
-// next look is a new EXAMINE and a listing of UIDs and flags; of messages that are
-// known sizes and dates are not asked for again (relist.go). One goroutine looks at
+// next look is a new EXAMINE. With QRESYNC it tells what has changed since the
+// mod-sequence up to which the index has everything; with CONDSTORE alone new
+// messages and flags are asked for, and the list of UIDs where that leaves another
+// number of messages than there are (resync.go). Where there is neither, or what comes
+// of it has not as many messages as EXISTS says, or STATUS contradicts it, UIDs and
+// flags are listed; of messages that are known sizes and dates are not asked for again
+// (relist.go). One goroutine looks at
 // a time (load.go); it works on a snapshot that nobody sees until it has as many
 // messages as EXISTS and EXPUNGE say.
 //
@@ -72,7 +77,8 @@
 //	maxIndexed            64 Mi messages in all mailboxes looked into, 20 octets each: TooBig
 //	maxFlagSets           65,536 different sets of flags in a mailbox: TooBig
 //	maxFlagOctets         16 MiB of flags in them, and of those heard and not taken up
-//	maxHeard, maxGone     1 Mi messages that went, not taken up; ranges of those remembered
+//	maxHeard, maxGone     1 Mi messages that went, or ranges, not taken up; ranges of those remembered
+//	maxChanges            64 Ki words at an EXAMINE, and two for each message that is known: listed
 //	maxNodes, maxLevels   400,000 mailboxes with those above them; 64 levels of a name
 //	maxText               128 Ti octets of a text; one without an end is measured while somebody waits
 //	lieLimit, wholeLimit  8 MiB of a text said to be small; 256 MiB where there are no parts
@@ -83,9 +89,11 @@
 //
 // # Caveats
 //
-// Without CONDSTORE, which is not used yet, a changed flag is noticed in a mailbox
-// that no connection has open only when that is entered again. STATUS, which the
-// poll uses there, says how many messages are unseen and nothing more of flags.
+// Without CONDSTORE a changed flag is noticed in a mailbox that no connection has
+// open only when that is entered again: STATUS, which the poll uses there, says then
+// how many messages are unseen and nothing more of flags. With it a server is
+// believed that says which flags have changed; only a number of messages, or of
+// unseen ones, that does not fit has the mailbox listed.
 //
 // # Locks
 //

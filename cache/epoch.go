@@ -46,7 +46,7 @@ func (m *Mailbox) examine(ctx context.Context, c *imapconn.Client, hear *hearing
 			}
 			hear.again()
 		}
-		if data, err = c.Examine(ctx, m.WireName(), hear); err != nil {
+		if data, err = hear.examine(ctx, c); err != nil {
 			return nil, err
 		}
 		if known == nil || data.UIDNext == 0 || data.UIDNext >= known.uidNext {

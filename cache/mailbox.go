@@ -27,6 +27,8 @@ type Mailbox struct {
 	touched atomic.Int64              // when it was looked into last, Unix nanoseconds; 0: never
 	news    atomic.Bool               // something may have changed since it was looked at
 	gone    atomic.Bool               // no longer in the tree
+	byPart  atomic.Bool               // what is published was made by resync
+	doubted atomic.Bool               // that is not to be done again before a listing
 	checked atomic.Pointer[time.Time] // when the looking began that what is published comes from
 
 	index    index

@@ -118,7 +118,7 @@ func (m *Mailbox) askStatus() error {
 		return m.askExamine(j, h)
 	}
 	s := m.snap.Load()
-	data, err := l.client.Status(m.account.ctx, m.WireName(), "MESSAGES", "UIDNEXT", "UIDVALIDITY", "UNSEEN")
+	data, err := m.numbers(l, h == nil)
 	l.release()
 	switch {
 	case lostConnection(err) || errors.Is(err, context.Canceled):
@@ -144,6 +144,9 @@ func (m *Mailbox) askStatus() error {
 
 // dispute notes that a listing is made because STATUS says something else.
 func (m *Mailbox) dispute(s *Snapshot, data imapconn.StatusData) {
+	if m.disputed == s && m.settled.data == data && m.byPart.Load() {
+		m.doubted.Store(true) // what the server says of changes is not all
+	}
 	m.disputed, m.settled.data, m.settled.when = s, data, time.Now()
 }
 
@@ -151,7 +154,7 @@ func (m *Mailbox) dispute(s *Snapshot, data imapconn.StatusData) {
 // has changed nothing: then one more for each poll would not, either.
 func (m *Mailbox) miscounted(s *Snapshot, data imapconn.StatusData) bool {
 	since, disputed := m.checked.Load(), m.settled.when
-	return m.disputed == s && m.settled.data == data && since != nil && since.After(disputed) &&
+	return m.disputed == s && m.settled.data == data && !m.byPart.Load() && since != nil && since.After(disputed) &&
 		m.entered.Load() > disputed.UnixNano()
 }
 
@@ -210,6 +213,7 @@ func (m *Mailbox) askExamine(j *job, h *hearing) error {
 // lookAnew has the mailbox examined and listed anew, without anybody waiting for
 // it: what is heard where the index follows it is not the truth.
 func (m *Mailbox) lookAnew(h *hearing) {
+	m.doubted.Store(true)
 	if m.follow.CompareAndSwap(h, nil) {
 		h.unfollow()
 	}
@@ -239,6 +243,7 @@ func sameStatus(s *Snapshot, e *epoch, d imapconn.StatusData) bool {
 	}
 	return (!d.HasMessages || int(d.Messages) == s.Len()) &&
 		(!d.HasUIDNext || d.UIDNext == s.uidNext) &&
+		(!d.HasHighestModSeq || s.modSeq == 0 || d.HighestModSeq == s.modSeq) &&
 		(!d.HasUIDValidity || d.UIDValidity == e.wire) &&
 		(!d.HasUnseen || int(d.Unseen) == s.unseen())
 }

@@ -53,6 +53,7 @@ type want struct {
 	box    *Mailbox // to be selected; nil: any connection will do
 	beside *Mailbox // not to be selected; box is nil then
 	fresh  bool     // selected anew, nobody else using it meanwhile
+	hear   *hearing // what is to hear of the fresh selection; nil: a new one
 	spare  bool     // only one that nobody needs: not one that idles, nor one that an index follows
 }
 
@@ -338,7 +339,10 @@ func (p *pool) give(w *waiter, c *conn) {
 			c.sel.hear.end()
 		}
 		w.enter = true
-		c.sel = &selection{box: w.box, hear: newHearing(w.box), entered: make(chan struct{})}
+		c.sel = &selection{box: w.box, hear: w.hear, entered: make(chan struct{})}
+		if w.hear == nil {
+			c.sel.hear = newHearing(w.box)
+		}
 	}
 	if w.box != nil {
 		w.sel = c.sel

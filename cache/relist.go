@@ -23,7 +23,12 @@ func (m *Mailbox) relist(j *job) error {
 		}
 		m.news.Store(false)
 		var l *lease
-		if l, err = m.account.pool.acquire(j.ctx, want{box: m, fresh: true}); err != nil {
+		hear := newHearing(m)
+		if try == 0 {
+			hear.resyncs(m.point())
+		}
+		if l, err = m.account.pool.acquire(j.ctx, want{box: m, fresh: true, hear: hear}); err != nil {
+			hear.unfollow()
 			return m.verdict(j, err)
 		}
 		err = m.list(l)
@@ -51,19 +56,16 @@ func (m *Mailbox) verdict(j *job, err error) error {
 	return err
 }
 
-// list makes the index from a listing in a fresh session, and has it follow
-// this one.
+// list makes the index from what a fresh session says, of what has changed or of
+// all, and has it follow this one.
 func (m *Mailbox) list(l *lease) error {
 	since := time.Now()
 	work := m.startWork(l.epoch)
 	defer m.endWork()
-	l.hear.startListing()
-	next, err := m.listing(l, work)
-	l.hear.list(nil)
-	if err == nil {
-		if next, err = m.absorb(l, next); err != nil && !lostConnection(err) {
-			err = joint(errShort, err)
-		}
+	next, err := m.resync(l, work)
+	byPart := next != nil
+	if err == nil && !byPart {
+		next, err = m.listWhole(l, work)
 	}
 	if err == nil {
 		next = next.atLeast(l.hear.next())
@@ -74,11 +76,29 @@ func (m *Mailbox) list(l *lease) error {
 		l.hear.unfollow()
 		return err
 	}
+	m.byPart.Store(byPart)
+	if !byPart {
+		m.doubted.Store(false)
+	}
 	if old := m.follow.Swap(l.hear); old != nil && old != l.hear {
 		old.unfollow()
 	}
 	wake(m.account.rewatch)
 	return nil
+}
+
+// listWhole is the messages of a listing, and what was heard meanwhile.
+func (m *Mailbox) listWhole(l *lease, known *Snapshot) (*Snapshot, error) {
+	l.hear.startListing()
+	next, err := m.listing(l, known)
+	l.hear.endListing()
+	if err != nil {
+		return nil, err
+	}
+	if next, err = m.absorb(l, next, false); err != nil && !lostConnection(err) {
+		err = joint(errShort, err)
+	}
+	return next, err
 }
 
 // listing asks for all messages: of those that are known only the flags. The
@@ -105,7 +125,6 @@ func (m *Mailbox) listing(l *lease, known *Snapshot) (*Snapshot, error) {
 	}
 	next, unknown := c.done()
 	if len(unknown) > 0 {
-		l.hear.list(unknown)
 		new, err := m.fetchRecords(l, unknown)
 		if err != nil {
 			return nil, err

@@ -36,6 +36,7 @@ type Snapshot struct {
 	flags    [][]string
 	octets   int64
 	gen      uint64
+	modSeq   imapconn.ModSeq // all changes up to it are in; 0: nobody knows
 	changed  time.Time
 }
 

@@ -41,6 +41,7 @@ type Client struct {
 	// The writing goroutine's own; the reader's while STARTTLS is alone.
 	sink  *sink
 	timer *time.Timer
+	held  held
 
 	probing bool // the kernel asks every two seconds
 
@@ -52,20 +53,22 @@ type Client struct {
 
 	unproved bool // STARTTLS is to come: nobody knows who speaks
 
-	mu       sync.Mutex // held briefly, never across the network or a callback
-	err      error      // why the connection is dead
-	caps     Caps
-	enabled  Caps
-	queue    []*command // not sent, in order
-	flight   []*command // sent and not answered, in order
-	lastTag  uint64
-	waiting  *command // told to wait for a +, by the server's grammar
-	plus     []byte   // what the + said
-	hasPlus  bool
-	box      *selection // what is selected or being selected; nil: nothing
-	everOpen bool       // a SELECT or EXAMINE was sent: ENABLE comes too late
-	idle     bool       // a caller is in Idle
-	leaving  bool       // LOGOUT was sent: BYE and the end are expected
+	mu        sync.Mutex // held briefly, never across the network or a callback
+	err       error      // why the connection is dead
+	caps      Caps
+	enabled   Caps
+	qresync   bool       // we have enabled it
+	noModSeqs bool       // a parameter of SELECT was answered BAD: none is sent any more
+	queue     []*command // not sent, in order
+	flight    []*command // sent and not answered, in order
+	lastTag   uint64
+	waiting   *command // told to wait for a +, by the server's grammar
+	plus      []byte   // what the + said
+	hasPlus   bool
+	box       *selection // what is selected or being selected; nil: nothing
+	everOpen  bool       // a SELECT or EXAMINE was sent: ENABLE comes too late
+	idle      bool       // a caller is in Idle
+	leaving   bool       // LOGOUT was sent: BYE and the end are expected
 }
 
 // Caps returns what the server offers, as it said last.

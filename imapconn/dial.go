@@ -118,7 +118,7 @@ func (d *Dialer) open(ctx context.Context, c *Client, greeted *command) error {
 	if err := c.inTime(ctx, c.knowCaps); err != nil {
 		return err
 	}
-	return c.identify()
+	return c.inTime(ctx, c.introduce)
 }
 
 // inTime takes a step of opening a connection, within the time limit as a whole:

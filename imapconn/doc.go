@@ -13,8 +13,15 @@
 //
 // # Guarantees
 //
-// Reading changes nothing: texts are asked for by BODY.PEEK, and nothing here
-// can send STORE, EXPUNGE or CLOSE.
+// Reading changes nothing: texts are asked for by BODY.PEEK, and what would change
+// the messages of a mailbox that was examined is [ErrReadOnly] before anything is
+// sent. CLOSE is sent only after EXAMINE, where it expunges nothing, and to servers
+// of RFC 1730 only. Flags are set and taken away one by one, never replaced; what
+// is expunged was named by UID, but for ExpungeAll, which a person asks for.
+//
+// A message that is stored streams, and its error says whether the server may have
+// it ([AppendError]). What changes messages is not sent while something that
+// changes the same ones is unanswered (pipeline.go).
 //
 // A result is whole or an error. A List whose connection was cut returns no
 // mailboxes.
@@ -25,7 +32,10 @@
 // rules). Message numbers are sent in PARTIAL only, which goes alone and is
 // believed only while they stand still. Numbers that the server sends are turned
 // into UIDs by a table that EXISTS and EXPUNGE keep, 4 octets a message; where it
-// can no longer be right the Recorder is told Lost.
+// can no longer be right the Recorder is told Lost. With QRESYNC, which is enabled at
+// login where it is offered, a mailbox with mod-sequences needs no table: what goes is
+// named by its UID (qresync.go). Else CONDSTORE is used where it is offered
+// (condstore.go).
 //
 // The goroutine that reads the connection waits for nothing but the connection.
 // Callbacks run on it, in the order of the server's words: they return at once,
@@ -74,6 +84,7 @@
 //	Part.Limit            1 GiB         the text of a message, several in one answer together: [ErrTooLarge]
 //	imapwire.MaxText      1 KiB         words for people; control characters become spaces
 //	imapwire.MaxCodeText  16 KiB        arguments of a response code; its name 64 octets
+//	COPYUID codes         256           for one command; what more would name is CopyData.Unnamed
 //	a challenge           64 KiB        of AUTHENTICATE, and 16 of them; the words of a +
 //	flag lists            1 MiB, 4096   that are shared among messages
 //	texts                 4             in one FETCH answer
@@ -82,9 +93,11 @@
 //
 // Of untagged responses nothing is queued: each is recorded or dropped when it has
 // been read. Dialer.Timeout (30 s) is how long no octet may move while an answer is
-// owed; each step of Dial (connect, TLS, greeting, capabilities, login) ends within
+// owed, twice that at most while a text is on its way out; each step of Dial (connect, TLS, greeting, capabilities, login) ends within
 // it, whatever moves. PARTIAL is sent 10 times at most while message numbers shift.
-// Command lines stay under 8,000 octets; longer sets go in several lines. What package
+// Command lines stay under 8,000 octets; longer sets go in several lines. A text of
+// up to 1 MiB is sent at once where the server takes that, and 32 KiB of any are in
+// memory. What package
 // cache keeps of all this has limits of its own, named in its files.
 //
 // # Caveats

@@ -1,7 +1,9 @@
 package imapconn
 
 import (
+	"errors"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
 )
@@ -52,14 +54,41 @@ func (m meter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write writes and notes.
-func (m meter) Write(p []byte) (int, error) {
-	m.Conn.SetWriteDeadline(time.Now().Add(m.timeout))
-	n, err := m.Conn.Write(p)
-	if n > 0 {
-		m.own.Add(0, int64(n))
-		m.all.Add(0, int64(n))
-		m.clock.touch()
+// Write writes and notes. While octets go, in whatever time, it goes on: it ends
+// when none has for the time limit, at most twice that after the last.
+func (m meter) Write(p []byte) (written int, err error) {
+	for {
+		m.Conn.SetWriteDeadline(time.Now().Add(m.timeout))
+		n, err := m.Conn.Write(p[written:])
+		written += n
+		if n > 0 {
+			m.own.Add(0, int64(n))
+			m.all.Add(0, int64(n))
+			m.clock.touch()
+		}
+		if n == 0 || written == len(p) || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return written, err
+		}
 	}
-	return n, err
+}
+
+// held is what the kernel had of ours that the other side had not, when that was
+// looked at last.
+type held struct {
+	octets int
+	since  int64 // clock.touched then: what moved later makes it void
+}
+
+// drains reports whether octets of ours lie in the kernel and went on their way
+// since it was asked last; then the silence begins anew. Over a slow line the end
+// of a long text takes minutes to leave the buffer, in which the server owes nothing.
+func (c *Client) drains() bool {
+	was := c.held
+	c.held = held{octets: unacknowledged(c.raw)}
+	if c.held.octets == 0 || was.octets > 0 && was.since == c.clock.touched.Load() && c.held.octets >= was.octets {
+		return false
+	}
+	c.clock.touch()
+	c.held.since = c.clock.touched.Load()
+	return true
 }

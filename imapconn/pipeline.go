@@ -10,13 +10,20 @@ import (
 // What may be in flight together (RFC 3501 §5.5):
 //
 //   - what changes the state of the connection goes alone: SELECT, EXAMINE,
-//     UNSELECT, LOGIN, AUTHENTICATE, STARTTLS, ENABLE, IDLE, LOGOUT; and PARTIAL,
-//     the only command that bears a message number;
+//     UNSELECT, LOGIN, AUTHENTICATE, STARTTLS, IDLE, LOGOUT; what takes a name from
+//     under others: DELETE, RENAME; plain EXPUNGE; and PARTIAL, the only command that
+//     bears a message number. ENABLE, which comes before the first of them to select,
+//     does not;
 //   - two commands whose untagged answers could not be told apart wait for each
 //     other: two LISTs, two SEARCHes, two STATUSes of one mailbox, two FETCHes of
 //     the same part of the same message;
+//   - what changes messages waits for what changes the same ones, for a server may
+//     execute it first: STORE \Deleted behind the COPY that it relies on would lose
+//     mail. Only UID EXPUNGE may follow STORE: the worst is that it does nothing;
 //   - everything else is sent at once. It uses no sequence numbers, so an EXPUNGE
 //     cannot throw it off.
+//
+// While a text is being sent nothing else is; what is in flight is answered.
 //
 // Commands are sent in the order in which they were given; one that must wait
 // makes those behind it wait.
@@ -62,8 +69,14 @@ func (c *Client) writeLoop() {
 			}
 			continue
 		}
-		if err := c.send(cmd); err != nil {
+		err := c.send(cmd)
+		if err != nil {
 			c.fail(c.broken(err))
+		}
+		if cmd.written != nil {
+			close(cmd.written)
+		}
+		if err != nil {
 			return
 		}
 	}
@@ -77,8 +90,8 @@ func (c *Client) admit() *command {
 		cmd := c.queue[0]
 		c.queue[0] = nil
 		c.queue = c.queue[1:]
-		if cmd.selected && (c.box == nil || !c.box.answered) {
-			cmd.finish(fmt.Errorf("%s: %w", cmd.describe(), ErrNotSelected))
+		if err := cmd.misplaced(c.box); err != nil {
+			cmd.finish(fmt.Errorf("%s: %w", cmd.describe(), err))
 			continue
 		}
 		c.lastTag++
@@ -89,6 +102,22 @@ func (c *Client) admit() *command {
 		}
 		c.clock.touch()
 		return cmd
+	}
+	return nil
+}
+
+// misplaced says why a command may not be sent with box selected, nil if it may;
+// Client.mu is held.
+func (cmd *command) misplaced(box *selection) error {
+	switch {
+	case !cmd.selected && !cmd.changes && !cmd.examined:
+		return nil
+	case box == nil || !box.answered:
+		return ErrNotSelected
+	case cmd.changes && box.readOnly:
+		return ErrReadOnly
+	case cmd.examined && !box.examined:
+		return ErrNotOffered
 	}
 	return nil
 }
@@ -209,7 +238,8 @@ const probeAfter = 3 * time.Second
 
 // pause waits until something may have happened that concerns the writer. When
 // an answer is owed and no octet moves for the time limit, the connection is
-// ended. It reports false when the connection is dead.
+// ended; those move too that the kernel still held and gets rid of. It reports
+// false when the connection is dead.
 func (c *Client) pause() bool {
 	var expired <-chan time.Time
 	quiet, owed := c.clock.since(), c.owed()
@@ -218,6 +248,9 @@ func (c *Client) pause() bool {
 	}
 	if owed {
 		left := c.timeout - quiet
+		if left <= 0 && c.drains() {
+			return true
+		}
 		if left <= 0 {
 			c.fail(c.broken(errSilent{c.timeout}))
 			return false

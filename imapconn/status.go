@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"imapfs/imapconn/imapwire"
 )
 
 // statusAnswer takes the STATUS of one mailbox.
@@ -19,10 +21,10 @@ func (a *statusAnswer) confusable(other answerer) bool {
 
 // Status asks for the numbers of a mailbox that is not selected
 // (RFC 3501 §6.3.10): MESSAGES, UIDNEXT, UIDVALIDITY, UNSEEN, SIZE,
-// HIGHESTMODSEQ. mailbox is a wire name.
+// HIGHESTMODSEQ, APPENDLIMIT. mailbox is a wire name.
 func (c *Client) Status(ctx context.Context, mailbox string, items ...string) (StatusData, error) {
 	for _, item := range items {
-		if !isAtom(item) {
+		if !imapwire.IsAtom(item) {
 			return StatusData{}, fmt.Errorf("status: %q is no item", item)
 		}
 	}
@@ -65,6 +67,8 @@ func (c *Client) statusGiven() {
 			s.Size, s.HasSize = d.Number(), true
 		case "HIGHESTMODSEQ":
 			s.HighestModSeq, s.HasHighestModSeq = ModSeq(d.Number()), true
+		case "APPENDLIMIT":
+			s.AppendLimit, s.HasAppendLimit = appendLimit(d.Atom())
 		default:
 			d.SkipValue()
 		}

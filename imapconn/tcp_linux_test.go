@@ -30,6 +30,7 @@ func TestTheKernelLooksAfterEveryConnection(t *testing.T) {
 				{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL}:      10,
 				{unix.IPPROTO_TCP, unix.TCP_KEEPCNT}:        3,
 				{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT}:   17_000,
+				{unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT}:  unsentLow,
 				{unix.IPPROTO_TCP, tcpRTOMax /* of 6.15 */}: 2_000,
 			} {
 				var got int
