@@ -98,7 +98,9 @@ func TestExamineReadsEveryForm(t *testing.T) {
 			SelectData{Exists: 3, UIDValidity: 1, HasUIDValidity: true, UIDNext: 5, ReadOnly: true}},
 		"Courier": {"* FLAGS ($Forwarded \\Draft \\Recent)\r\n* OK [PERMANENTFLAGS (\\* \\Draft)] Limited\r\n* 2 EXISTS\r\n* 0 RECENT\r\n* OK [UIDVALIDITY 795444129] Ok\r\n* OK [MYRIGHTS \"acdilrsw\"] ACL", "OK [READ-WRITE] Ok",
 			SelectData{Exists: 2, UIDValidity: 795444129, HasUIDValidity: true, Flags: []string{"$Forwarded", `\Draft`}, PermanentFlags: []string{`\*`, `\Draft`}, ReadOnly: true}},
-		"no mod-sequences": {"* 0 EXISTS\r\n* OK [NOMODSEQ] none\r\n* OK [MAILBOXID (F1)] id", "OK", SelectData{ReadOnly: true, NoModSeq: true}},
+		"no mod-sequences": {"* 0 EXISTS\r\n* OK [NOMODSEQ] none\r\n* OK [MAILBOXID (F1)] id", "OK", SelectData{ReadOnly: true, NoModSeq: true, MailboxID: "F1"}},
+		"no identifiers": {"* 0 EXISTS\r\n* OK [MAILBOXID F1] x\r\n* OK [MAILBOXID (F 1)] x\r\n* OK [MAILBOXID (" + strings.Repeat("x", MaxObjectID+1) + ")] x\r\n* OK [MAILBOXID ()] x", "OK",
+			SelectData{ReadOnly: true}},
 		"words about the mailbox that was left": {"* 99 EXISTS\r\n* 5 EXPUNGE\r\n* OK [CLOSED] left\r\n* 2 EXISTS\r\n* OK [UIDVALIDITY 1]", "OK",
 			SelectData{Exists: 2, UIDValidity: 1, HasUIDValidity: true, ReadOnly: true}},
 		"the same without CLOSED":  {"* 5 EXPUNGE\r\n* 99 EXISTS\r\n* 2 EXISTS", "OK", SelectData{Exists: 2, ReadOnly: true}},
@@ -141,12 +143,18 @@ func TestARefusedExamineLeavesNoMailbox(t *testing.T) {
 func TestStatusReadsEveryForm(t *testing.T) {
 	full := StatusData{Mailbox: "a b", Messages: 3, UIDNext: 9, UIDValidity: 7, Unseen: 1, Size: 5e9, HighestModSeq: 4,
 		HasMessages: true, HasUIDNext: true, HasUIDValidity: true, HasUnseen: true, HasSize: true, HasHighestModSeq: true}
+	withID := func(id string) StatusData {
+		s := full
+		s.MailboxID = id
+		return s
+	}
 	for name, test := range map[string]struct {
 		sent string
 		want StatusData
 	}{
 		"all":     {`* STATUS "a b" (MESSAGES 3 UIDNEXT 9 UIDVALIDITY 7 UNSEEN 1 SIZE 5000000000 HIGHESTMODSEQ 4)`, full},
-		"odd":     {"* status {3}\r\na b ( messages 3  X-THING (a (b)) uidnext 9 MAILBOXID (F2) uidvalidity 7 unseen 1 size 5000000000 highestmodseq 4 ) ", full},
+		"odd":     {"* status {3}\r\na b ( messages 3  X-THING (a (b)) uidnext 9 MAILBOXID (F2) uidvalidity 7 unseen 1 size 5000000000 highestmodseq 4 ) ", withID("F2")},
+		"no id":   {`* STATUS "a b" (MAILBOXID () MESSAGES 3 MAILBOXID NIL UIDNEXT 9 MAILBOXID "x" UIDVALIDITY 7 MAILBOXID (ü) UNSEEN 1 SIZE 5000000000 HIGHESTMODSEQ 4)`, full},
 		"little":  {`* STATUS "a b" (MESSAGES 3)`, StatusData{Mailbox: "a b", Messages: 3, HasMessages: true}},
 		"nothing": {`* STATUS "a b" ()`, StatusData{Mailbox: "a b"}},
 		"another besides": {"* STATUS c (MESSAGES 8)\r\n* STATUS \"a b\" (MESSAGES 3)\r\n* STATUS c (MESSAGES 8)",

@@ -17,6 +17,7 @@ type StatusData struct {
 	Unseen        uint32
 	Size          int64 // octets, RFC 8438
 	HighestModSeq ModSeq
+	MailboxID     string // RFC 8474 §4.3; empty: not said
 
 	HasMessages, HasUIDNext, HasUIDValidity, HasUnseen, HasSize, HasHighestModSeq bool
 }
@@ -32,6 +33,7 @@ type SelectData struct {
 	ReadOnly       bool
 	HighestModSeq  ModSeq // 0: not said
 	NoModSeq       bool   // the mailbox keeps no mod-sequences (RFC 7162 §3.1.2.2)
+	MailboxID      string // stays with the mailbox whatever its name (RFC 8474 §4.1); empty: not said
 }
 
 // QuotaData is the STORAGE quota that holds for a mailbox (RFC 9208).

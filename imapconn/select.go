@@ -121,6 +121,8 @@ func (c *Client) selectionCoded(code imapwire.Code) {
 		}
 	case "NOMODSEQ":
 		box.data.NoModSeq = true
+	case "MAILBOXID":
+		box.data.MailboxID = mailboxID(code.Args)
 	case "PERMANENTFLAGS":
 		box.data.PermanentFlags = imapwire.ParseFlags(strings.Trim(code.Args, "()"))
 	case "READ-ONLY":
