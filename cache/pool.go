@@ -319,7 +319,7 @@ func (p *pool) give(w *waiter, c *conn) {
 			c.sel.hear.end()
 		}
 		w.enter = true
-		c.sel = &selection{box: w.box, hear: newHearing(w.box), entered: make(chan struct{})}
+		c.sel = newSelection(w.box)
 	}
 	if w.box != nil {
 		w.sel = c.sel
