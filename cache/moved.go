@@ -14,10 +14,12 @@ import (
 
 // A mailbox that another client renames is listed under its new name and no longer
 // under the old one. It is the same mailbox if something says so that no other one
-// has: the MAILBOXID (RFC 8474) with the UIDVALIDITY; or, where the server gives no
-// identifiers, the UIDVALIDITY, a UIDNEXT and a number of messages that fit, and the
-// sizes and dates of some of these, by an EXAMINE under the new name. UIDVALIDITY by
-// itself proves nothing: servers give the same to mailboxes made in one second.
+// has. An EXAMINE under the new name decides: by MAILBOXID (RFC 8474) and UIDVALIDITY;
+// or, where the server gives no identifiers, by UIDVALIDITY, a UIDNEXT and a number of
+// messages that fit, and the sizes and dates of some of these. UIDVALIDITY by itself
+// proves nothing: servers give the same to mailboxes made in one second. STATUS only
+// tells which names are worth it. (Courier gives another UIDVALIDITY with another
+// name: there a renamed mailbox is a new one.)
 //
 // What lies below moves along (RFC 3501 §6.3.5). What was not looked into yet can
 // prove nothing and is a new mailbox, unless it lies below one that has moved: nobody
@@ -36,7 +38,7 @@ const (
 var errOwnRename = errors.New("a mailbox was renamed while the mailboxes were listed (try again)")
 
 // errMoved: the mailbox has another name by now.
-var errMoved = errors.New("the mailbox was renamed (try again)")
+var errMoved = errors.New("the mailbox was renamed (list the directory above again)")
 
 // say gives a mailbox what LIST said of it.
 func (m *Mailbox) say(n *listed) {
@@ -183,17 +185,13 @@ func (v *moving) ask() error {
 		}
 		return nil
 	}
-	items := []string{"MESSAGES", "UIDNEXT", "UIDVALIDITY"}
-	if l.client.Caps().Has("OBJECTID") {
-		items = append(items, "MAILBOXID")
-	}
 	said := make([]*facts, len(all))
 	errs := make([]error, len(all))
 	var group sync.WaitGroup
 	for i, n := range all {
 		group.Go(func() {
 			var data imapconn.StatusData
-			if data, errs[i] = l.client.Status(v.t.a.ctx, n.wire, items...); errs[i] == nil {
+			if data, errs[i] = l.client.Status(v.t.a.ctx, n.wire, "MESSAGES", "UIDNEXT", "UIDVALIDITY"); errs[i] == nil {
 				said[i] = &facts{StatusData: data}
 			}
 		})
@@ -224,14 +222,12 @@ func (v *moving) match() error {
 			if f == nil || !f.fit(m) {
 				continue
 			}
-			if !f.identifies(m) {
-				proven, err := v.examine(m, n)
-				if err != nil {
-					return err
-				}
-				if !proven {
-					continue
-				}
+			proven, err := v.examine(m, n)
+			if err != nil {
+				return err
+			}
+			if !proven {
+				continue
 			}
 			could[m] = append(could[m], n)
 			wanted[n]++
@@ -247,24 +243,14 @@ func (v *moving) match() error {
 
 func (v *moving) found(m *Mailbox, n *listed) { v.to[m], v.from[n] = n, m }
 
-// identifies reports whether the server says by an identifier that it is m.
-func (f *facts) identifies(m *Mailbox) bool {
-	return f.MailboxID != "" && f.MailboxID == m.current.Load().id
-}
-
 // fit reports whether what is said does not speak against its being m.
 func (f *facts) fit(m *Mailbox) bool {
 	if f.noStatus {
 		return true
 	}
 	e, s := m.current.Load(), m.snap.Load()
-	switch {
-	case !f.HasUIDValidity || f.UIDValidity != e.wire:
-		return false
-	case f.MailboxID != "" && e.id != "":
-		return f.MailboxID == e.id
-	}
-	return s.precedes(f.UIDNext, int64(f.Messages))
+	// Who was in a mailbox of Cyrus's that is renamed has seen all messages go.
+	return f.HasUIDValidity && f.UIDValidity == e.wire && (e.id != "" || s.precedes(f.UIDNext, int64(f.Messages)))
 }
 
 // precedes reports whether a mailbox may have come to a UIDNEXT, 0 where that is not
@@ -290,8 +276,12 @@ func (v *moving) examine(m *Mailbox, n *listed) (bool, error) {
 		return false, nil
 	}
 	defer l.release()
-	id := l.epoch.id
-	if l.epoch.wire != e.wire || id != "" && e.id != "" && id != e.id || !s.precedes(l.hear.next(), int64(l.hear.messages())) {
+	switch id := l.epoch.id; {
+	case l.epoch.wire != e.wire:
+		return false, nil
+	case id != "" && e.id != "":
+		return id == e.id, nil
+	case !s.precedes(l.hear.next(), int64(l.hear.messages())):
 		return false, nil
 	}
 	there, err := s.isThere(v.t.a.ctx, l.client)

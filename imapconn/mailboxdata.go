@@ -17,7 +17,6 @@ type StatusData struct {
 	Unseen        uint32
 	Size          int64 // octets, RFC 8438
 	HighestModSeq ModSeq
-	MailboxID     string // RFC 8474 §4.3; empty: not said
 
 	HasMessages, HasUIDNext, HasUIDValidity, HasUnseen, HasSize, HasHighestModSeq bool
 }

@@ -7,39 +7,19 @@ import "strings"
 const MaxObjectID = 255
 
 // mailboxID reads the argument of the code MAILBOXID, an identifier in
-// parentheses (RFC 8474 §4); empty if it is none.
+// parentheses (RFC 8474 §4.2); empty if it is none. STATUS (§4.3) is not asked for it:
+// Cyrus 3.6.1 answers with what its memory holds.
 func mailboxID(args string) string {
 	id, open := strings.CutPrefix(args, "(")
 	id, closed := strings.CutSuffix(id, ")")
 	if !open || !closed {
 		return ""
 	}
-	return objectID(id)
-}
-
-// objectID is s where that is an identifier (RFC 8474 §7), else empty.
-func objectID(s string) string {
 	other := func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-'
 	}
-	if len(s) > MaxObjectID || strings.ContainsFunc(s, other) {
+	if len(id) > MaxObjectID || strings.ContainsFunc(id, other) {
 		return ""
 	}
-	return strings.Clone(s)
-}
-
-// statusMailboxID reads what STATUS says of MAILBOXID, an identifier in
-// parentheses (RFC 8474 §4.3); empty if it is none.
-func (c *Client) statusMailboxID() string {
-	if c.dec.Peek() != '(' {
-		c.dec.SkipValue()
-		return ""
-	}
-	c.dec.Accept('(')
-	if c.dec.Accept(')') {
-		return ""
-	}
-	id := objectID(string(c.dec.Name()))
-	c.dec.Expect(')')
 	return id
 }

@@ -19,7 +19,7 @@ func (a *statusAnswer) confusable(other answerer) bool {
 
 // Status asks for the numbers of a mailbox that is not selected
 // (RFC 3501 §6.3.10): MESSAGES, UIDNEXT, UIDVALIDITY, UNSEEN, SIZE,
-// HIGHESTMODSEQ, MAILBOXID. mailbox is a wire name.
+// HIGHESTMODSEQ. mailbox is a wire name.
 func (c *Client) Status(ctx context.Context, mailbox string, items ...string) (StatusData, error) {
 	for _, item := range items {
 		if !isAtom(item) {
@@ -65,8 +65,6 @@ func (c *Client) statusGiven() {
 			s.Size, s.HasSize = d.Number(), true
 		case "HIGHESTMODSEQ":
 			s.HighestModSeq, s.HasHighestModSeq = ModSeq(d.Number()), true
-		case "MAILBOXID":
-			s.MailboxID = c.statusMailboxID()
 		default:
 			d.SkipValue()
 		}

@@ -140,6 +140,9 @@ func (se *session) examine(c *Call) {
 	se.printf("* 0 RECENT")
 	se.printf("* OK [UIDVALIDITY %d] valid", b.validity)
 	se.printf("* OK [UIDNEXT %d] next", b.next)
+	if b.id != "" {
+		se.printf("* OK [MAILBOXID (%s)] id", b.id)
+	}
 	se.printf("%s OK [READ-ONLY] done", c.tag)
 }
 
