@@ -23,8 +23,8 @@ type directory struct {
 	box    mailbox
 	path   []string // as inode numbers are made from it: where it was first seen
 	inode  uint64   // stays when the mailbox is renamed
-	number uint32 // its place among its siblings (dirent.go): the ID of its first slot
-	top    bool   // is the root
+	number uint32   // its place among its siblings (dirent.go): the ID of its first slot
+	top    bool     // is the root
 
 	slot   atomic.Pointer[slot]     // the current one
 	naming sync.Mutex               // held while names is replaced
