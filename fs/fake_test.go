@@ -217,20 +217,22 @@ func (m *fakeMailbox) failure(op string, uid cache.UID, k cache.Kind, text strin
 
 // pause waits as the mailbox has been told to.
 func (m *fakeMailbox) pause(ctx context.Context, d time.Duration) error {
-	m.a.mu.Lock()
-	hang := m.hang
-	m.a.mu.Unlock()
-	if hang {
-		d = time.Hour
-	}
-	if d == 0 {
-		return nil
-	}
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return m.failure("wait", 0, cache.Interrupted, "nobody waits any more")
+	for {
+		m.a.mu.Lock()
+		hang := m.hang
+		m.a.mu.Unlock()
+		switch {
+		case hang:
+			d = 10 * time.Millisecond // then it is asked again
+		case d == 0:
+			return nil
+		}
+		select {
+		case <-time.After(d):
+			d = 0
+		case <-ctx.Done():
+			return m.failure("wait", 0, cache.Interrupted, "nobody waits any more")
+		}
 	}
 }
 
@@ -347,6 +349,19 @@ func (m *fakeMailbox) flag(uid cache.UID, flags []string) {
 func (m *fakeMailbox) setValidity(v cache.UIDValidity) {
 	m.a.mu.Lock()
 	m.validity = v
+	m.touchNames()
+	m.publish(false)
+}
+
+// renew is the mailbox deleted and made again by another client, between two looks:
+// other messages under the same UIDs.
+func (m *fakeMailbox) renew(v cache.UIDValidity, first, last cache.UID, text func(cache.UID) []byte) {
+	m.a.mu.Lock()
+	m.validity, m.messages, m.texts = v, nil, make(map[cache.UID]*fakeText)
+	for uid := first; uid <= last; uid++ {
+		m.texts[uid] = &fakeText{text: text(uid)}
+		m.messages = append(m.messages, cache.Message{UID: uid, Size: int64(len(m.texts[uid].text)), Date: 1_500_000_000 + int64(uid)})
+	}
 	m.touchNames()
 	m.publish(false)
 }
