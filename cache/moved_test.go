@@ -125,6 +125,42 @@ func TestARenamedMailboxIsTheSame(t *testing.T) {
 	}
 }
 
+// A server may go on with what was selected under the old name, or drop it.
+func TestWhatWasSelectedUnderTheOldNameIsNotUsed(t *testing.T) {
+	s := imaptest.NewScripted(t)
+	s.Mailbox("INBOX")
+	fill(s.Mailbox("Old"), 10, 6)
+	a := openScripted(t, s)
+	m := box(t, a, "Old")
+	mustLoad(t, m)
+	lease := func() *lease {
+		t.Helper()
+		l, err := a.pool.acquire(within(t, 4*short), want{box: m})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	before := lease()
+	defer before.release()
+	if again := a.pool.hold(before.hear); again == nil {
+		t.Error("what is selected cannot be shared")
+	} else {
+		again.release()
+	}
+	s.Rename("Old", "New")
+	relisted(t, a)
+	if again := a.pool.hold(before.hear); again != nil {
+		t.Error("what was selected under the old name is used")
+		again.release()
+	}
+	after := lease()
+	defer after.release()
+	if after.hear == before.hear {
+		t.Error("what was selected under the old name is shared")
+	}
+}
+
 // The number of messages in two mailboxes, UIDVALIDITY and UIDNEXT may be the same.
 func TestAnotherMailboxIsNotTakenForARenamedOne(t *testing.T) {
 	s := imaptest.NewScripted(t)
