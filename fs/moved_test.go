@@ -81,7 +81,7 @@ func TestARenamedMailboxKeepsItsNodes(t *testing.T) {
 func TestALateListingOfMailboxesIsTakenBack(t *testing.T) {
 	s, a, k := newTestServer(t, Options{})
 	a.mailbox("A")
-	a.mailbox("B")
+	a.mailbox("D")
 	l, err := s.readdir(fuse.RootID, 0, 4096, nil)
 	if err != nil {
 		t.Fatal(err)
