@@ -357,9 +357,12 @@ func TestOurOwnRename(t *testing.T) {
 	// A listing is under way when it happens.
 	listing, goOn := make(chan struct{}), make(chan struct{})
 	s.On("LIST", func(c *imaptest.Call) {
+		for _, name := range []string{"INBOX", "Work", "Work/2024", "Work/2024/Old", "Workshop"} {
+			c.Send(`* LIST () "/" "` + name + `"`)
+		}
 		close(listing)
-		c.Default()
 		<-goOn
+		c.Done("OK done")
 	})
 	j := a.trees.refresh(within(t, 4*short), 0)
 	<-listing

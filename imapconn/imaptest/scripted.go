@@ -182,10 +182,3 @@ func (s *Scripted) record(c *Call) func(*Call) {
 	s.commands = append(s.commands, line)
 	return s.hooks[c.Name]
 }
-
-// list is the mailboxes in the order they were made.
-func (s *Scripted) list() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.names)
-}
