@@ -21,7 +21,7 @@ const (
 // Why connections are given up.
 var (
 	errSlept   = errors.New("the machine has slept")
-	errRoamed   = errors.New("this machine no longer has the address that it was made from")
+	errRoamed  = errors.New("this machine no longer has the address that it was made from")
 	errNoSigns = errors.New("no sign of life since the network has changed")
 )
 
