@@ -13,6 +13,7 @@ func (c *Client) status(s imapwire.Status, code imapwire.Code, text string) {
 		return
 	}
 	c.coded(s, code, text)
+	c.overflowed(s, code)
 	greeted := c.greet(s, code, text)
 	if s == imapwire.BYE && !greeted {
 		c.fail(c.broken(&StatusError{Op: "session", Type: "BYE", Code: code.Name, Text: text}))
