@@ -74,11 +74,18 @@ type Account struct {
 
 	quota quota
 
+	notices *notices
+	recents recents
+
 	last      atomic.Pointer[Mailbox] // looked into last
 	lastLook  atomic.Int64            // when somebody looked into anything, Unix nanoseconds
 	rewatch   chan struct{}           // wakes watch; holds one
 	unwatched atomic.Bool             // the watch has failed and waits
+	idleMute  mute                    // the server says nothing in IDLE
 	repoll    chan struct{}           // wakes poll; holds one
+	renotify  chan struct{}           // wakes notices; holds one
+	soon      chan struct{}           // has poll ask at once; holds one
+	askAll    atomic.Bool             // has it ask about all that is in use
 
 	saidLies, saidShuffle sync.Once
 }
@@ -95,6 +102,7 @@ func Open(ctx context.Context, cfg Config) (*Account, error) {
 	a.spawn(a.crier.run)
 	a.spawn(a.watch)
 	a.spawn(a.poll)
+	a.spawn(a.notices.run)
 	return a, nil
 }
 
@@ -114,11 +122,13 @@ func newAccount(ctx context.Context, cfg Config) *Account {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &Account{cfg: cfg, log: cfg.Logger, since: time.Now(), rewatch: make(chan struct{}, 1), repoll: make(chan struct{}, 1)}
+	a := &Account{cfg: cfg, log: cfg.Logger, since: time.Now(),
+		rewatch: make(chan struct{}, 1), repoll: make(chan struct{}, 1), renotify: make(chan struct{}, 1), soon: make(chan struct{}, 1)}
 	a.ctx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
 	a.pool = newPool(a)
 	a.texts = newTexts(cfg.CacheBytes)
 	a.crier = newCrier(a.ctx)
+	a.notices = newNotices(a)
 	a.trees.init(a)
 	return a
 }
@@ -147,6 +157,7 @@ func (a *Account) Close() error {
 	a.closed = true
 	a.mu.Unlock()
 	if !was {
+		a.notices.yield()
 		a.pool.close()
 		a.stop()
 	}
@@ -180,11 +191,14 @@ func (a *Account) Tree() *Tree { return a.tree.Load() }
 // look notes that somebody looks into a mailbox.
 func (a *Account) look(m *Mailbox) {
 	now := time.Now().UnixNano()
-	m.touched.Store(now)
+	if m.touched.Swap(now) < now-int64(lookedIntoFor) && m.news.Load() {
+		m.stir(true) // it changed while nobody looked
+	}
 	if a.lastLook.Swap(now) < now-int64(time.Second) {
 		wake(a.repoll)
 	}
 	if m.Selectable() && (a.last.Load() != m || a.unwatched.Load()) {
+		a.recents.add(m, a.cfg.Connections)
 		a.last.Store(m)
 		wake(a.rewatch)
 	}

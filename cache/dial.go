@@ -41,7 +41,7 @@ func (p *pool) mayDial(before int) bool {
 		}
 		return false
 	}
-	if len(p.conns)+p.dialing >= p.limit {
+	if len(p.conns)+p.dialing+p.apart >= p.limit {
 		return false
 	}
 	if now.Before(p.notBefore) {
@@ -97,6 +97,20 @@ func (p *pool) dial() {
 	p.dispatch()
 }
 
+// lower takes note that the server refuses more connections than there are. Where
+// that is too few, NOTIFY yields its own. p.mu is held.
+func (p *pool) lower(have int, err error) {
+	p.limit, p.limited = have, time.Now()
+	if p.apart > 0 && have < notifyConnections {
+		p.a.notices.yield()
+	}
+	wake(p.a.rewatch)
+	if !p.saidLimit {
+		p.saidLimit = true
+		p.a.log.Warn("the server refuses one more connection; going on with fewer (lower --connections)", "have", have, "err", err)
+	}
+}
+
 // downError is a server that has not been there for longer than anybody waits.
 // It is an answer: no other attempt is made for who gets it.
 type downError struct{ error }
@@ -109,11 +123,7 @@ func (p *pool) dialFailed(err error) {
 	p.notBefore = now.Add(p.backoff.NextBackOff())
 	if len(p.conns) > 0 {
 		if refused(err) {
-			p.limit, p.limited = len(p.conns)+p.dialing, now
-			if !p.saidLimit {
-				p.saidLimit = true
-				p.a.log.Warn("the server refuses one more connection; going on with fewer (lower --connections)", "have", len(p.conns), "err", err)
-			}
+			p.lower(len(p.conns)+p.dialing+p.apart, err)
 		}
 		return
 	}
@@ -169,6 +179,7 @@ func (p *pool) add(client *imapconn.Client) {
 	p.conns = append(p.conns, c)
 	p.dispatch()
 	p.mu.Unlock()
+	wake(p.a.renotify)
 }
 
 // bury waits for the end of a connection and takes it out of the pool. Who uses

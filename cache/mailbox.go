@@ -36,6 +36,8 @@ type Mailbox struct {
 
 	strayed atomic.Int64 // when a session was given up that refused it, Unix nanoseconds
 
+	modseq imapconn.ModSeq // that NOTIFY told last; of whoever looks at notices
+
 	// poll's own:
 	asked    time.Time // when it asked
 	disputed *Snapshot // STATUS said something else
