@@ -7,7 +7,7 @@ import (
 
 const (
 	// muteGrace is how long a server may take to tell by IDLE or NOTIFY what STATUS
-	// says already.
+	// says already; a quarter of Config.Poll if that is less.
 	muteGrace = 3 * time.Second
 	// muteStrikes is how often in a row it may fail to, in times.
 	muteStrikes = 2
@@ -35,6 +35,8 @@ func (m *mute) judge(told bool) bool {
 	return m.strikes.Add(1) >= muteStrikes && m.set()
 }
 
+func (a *Account) muteGrace() time.Duration { return min(muteGrace, a.cfg.Poll/4) }
+
 // suspect waits whether the server tells of a change by itself that STATUS has
 // shown: in the IDLE on h, or by NOTIFY where h is nil. Then it is asked. That the
 // snapshot becomes another only now is proof: the STATUS may be wrong, but the change
@@ -43,7 +45,7 @@ func (m *mute) judge(told bool) bool {
 // GNU mailutils offers IDLE and never speaks.
 func (m *Mailbox) suspect(h *hearing, s *Snapshot) {
 	a := m.account
-	a.nap(nil, min(muteGrace, a.cfg.Poll))
+	a.nap(nil, a.muteGrace())
 	silent := m.snap.Load() == s && !m.news.Load() && !m.lookingNow() && (h == nil || m.follow.Load() == h && h.quiet() && h.idled.Load() != 0)
 	j := m.verifyBehind()
 	if j.await(a.ctx, "poll", m, 0) != nil {

@@ -129,7 +129,7 @@ func (m *Mailbox) beginAsking() (q asking, ask bool) {
 	switch {
 	case q.h != nil && q.h.live():
 		since := q.h.idled.Load()
-		q.idled = since != 0 && m.asked.UnixNano()-since > int64(min(muteGrace, m.account.cfg.Poll))
+		q.idled = since != 0 && m.asked.UnixNano()-since > int64(m.account.muteGrace())
 		if !q.idled {
 			m.verifyBehind()
 		}

@@ -45,7 +45,7 @@ type want struct {
 	box    *Mailbox // to be selected; nil: any connection will do
 	beside *Mailbox // not to be selected; box is nil then
 	fresh  bool     // selected anew, nobody else using it meanwhile
-	spare  bool     // only one that nobody needs: not one that idles, nor one that an index follows
+	spare  bool     // only one that nobody needs: none whose mailbox is watched or followed is made to leave it
 }
 
 var errNoSpare = errors.New("no connection is spare")
@@ -248,7 +248,7 @@ func (p *pool) shared(w *waiter) *conn {
 	}
 	return p.least(func(c *conn) bool {
 		switch {
-		case c.wanted, w.spare && c.idler != nil:
+		case c.wanted, w.spare && w.box != nil && c.idler != nil:
 			return false
 		case w.box == nil:
 			return w.beside == nil || !c.has(w.beside)
