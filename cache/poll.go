@@ -31,12 +31,24 @@ const (
 // poll asks about what somebody has looked into lately, as often as Config.Poll
 // says. When nobody has looked for ten minutes it only keeps the connections
 // alive.
+//
+// What NOTIFY tells of needs to be asked for as a check only: once when somebody has
+// looked, then seldom.
 func (a *Account) poll() {
+	var asked int64 // Unix nanoseconds
 	for a.ctx.Err() == nil {
-		if time.Now().UnixNano()-a.lastLook.Load() < int64(lookedIntoFor) {
+		look := a.lastLook.Load()
+		switch lately := time.Now().UnixNano()-look < int64(lookedIntoFor); {
+		case lately && a.noticed() && look < asked && !a.askAll.Load():
+			a.nap(a.repoll, tendEvery)
+			if a.lastLook.Load() == look && time.Now().UnixNano()-look < int64(lookedIntoFor) {
+				a.ask()
+			}
+		case lately:
 			a.nap(a.soon, a.cfg.Poll)
+			asked = time.Now().UnixNano()
 			a.ask()
-		} else {
+		default:
 			a.nap(a.repoll, tendEvery)
 		}
 		a.tend()
