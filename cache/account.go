@@ -17,7 +17,8 @@ import (
 type Config struct {
 	// Dial makes a connection, logged in.
 	Dial func(context.Context) (*imapconn.Client, error)
-	// Connections is the most that are open at once. Default 4.
+	// Connections is the most that are open at once. Default 4. From 3 on one of them is
+	// for NOTIFY, where the server has it.
 	Connections int
 	// CacheBytes bounds the texts that are kept, in octets. Default 256 MiB, or an
 	// eighth of the memory if that is less.

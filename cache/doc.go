@@ -37,11 +37,17 @@
 // a time (load.go); it works on a snapshot that nobody sees until it has as many
 // messages as EXISTS and EXPUNGE say.
 //
-// The watch (watch.go) idles on the mailbox looked into last, on the connection that
-// its index follows, and keeps a second one ready beside it. The poll (poll.go) asks
-// every Config.Poll about whatever was looked into during the last ten minutes:
-// IDLE is a hint. It stays under 1 KB a second: with some hundred mailboxes and more
-// it asks for the tree, and about each mailbox, less often.
+// News come in three ways. The watch (watch.go) idles on the mailboxes looked into last,
+// each on the connection that its index follows, on as many as leave one connection to
+// readers; on that one the mailbox looked into last is kept ready. NOTIFY (notify.go)
+// tells, on one connection more, of all mailboxes: one that somebody has looked into
+// during the last ten minutes is looked at, any other by whoever looks next; where names
+// have changed the tree is listed. Both are hints. So the poll (poll.go) asks every
+// Config.Poll about whatever was looked into during the last ten minutes, all in one
+// command or one flight; less often about what NOTIFY tells of. A server that is found not
+// to tell what the poll finds is asked by the poll alone (mute.go). The poll stays under
+// 1 KB a second: with some hundred mailboxes and more it asks for the tree, and about each
+// mailbox, less often.
 //
 // Texts (text.go) are kept in an LRU bounded in octets. A small one is one block. A
 // large one lies in blocks of 128 KiB; opening it fetches the first block and the
@@ -57,16 +63,19 @@
 //	maxFlagSets           65,536 different sets of flags in a mailbox: TooBig
 //	maxFlagOctets         16 MiB of flags in them, and of those heard and not taken up
 //	maxHeard, maxGone     1 Mi messages that went, not taken up; ranges of those remembered
+//	maxNotices            10,000 mailboxes told of by NOTIFY and not looked at, 1 MiB of names: all are looked at
 //	maxNodes, maxLevels   400,000 mailboxes with those above them; 64 levels of a name
 //	maxText               128 Ti octets of a text; one without an end is measured while somebody waits
 //	lieLimit, wholeLimit  8 MiB of a text said to be small; 256 MiB where there are no parts
-//	relistPace            1 s between listings of a mailbox for which nobody waits
+//	relistPace            1 s between listings of a mailbox, or of the tree, for which nobody waits
+//	relistRate            32 KiB a second for listing the tree because of NOTIFY
 //
 // # Caveats
 //
 // Without CONDSTORE, which is not used yet, a changed flag is noticed in a mailbox
-// that no connection has open only when that is entered again. STATUS, which the
-// poll uses there, says how many messages are unseen and nothing more of flags.
+// that no connection has open, and of which NOTIFY does not tell, only when that is
+// entered again. STATUS, which the poll uses there, says how many messages are unseen
+// and nothing more of flags.
 //
 // # Locks
 //
@@ -79,7 +88,7 @@
 //	texts.mu, pool.mu
 //	hearing.mu
 //	looks.mu
-//	crier.mu, job.mu, quota.mu
+//	crier.mu, job.mu, quota.mu, notices.mu, recents.mu
 //	Account.mu
 //
 // [Account.Tree], [Mailbox.Snapshot] and all that a Snapshot answers take no lock;

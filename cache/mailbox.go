@@ -72,6 +72,6 @@ func (m *Mailbox) Snapshot() *Snapshot { return m.snap.Load() }
 func (m *Mailbox) full() string { return strings.Join(m.path, "/") }
 
 // Touch notes that somebody looks into the mailbox: for ten minutes it is asked
-// about, and the one looked into last is watched. It costs nothing and waits
+// about, and those looked into last are watched. It costs nothing and waits
 // for nothing.
 func (m *Mailbox) Touch() { m.account.look(m) }
