@@ -38,6 +38,9 @@ type Config struct {
 	// Shared shows the mailboxes of other users and those that are shared, too,
 	// where the server tells them apart (RFC 2342).
 	Shared bool
+	// Ledger counts what moves, and bounds it (Config.Dial's imapconn.Dialer has its
+	// Traffic). Nil: nobody counts. Close writes it.
+	Ledger *Ledger
 	// Logger is told what a user can do something about, once. Nil: nobody.
 	Logger *slog.Logger
 }
@@ -89,6 +92,7 @@ type Account struct {
 	askAll    atomic.Bool             // has it ask about all that is in use
 
 	saidLies, saidShuffle sync.Once
+	saidSpent             atomic.Bool
 }
 
 // Open connects, logs in and asks for the mailboxes. ctx bounds only this call.
@@ -163,6 +167,9 @@ func (a *Account) Close() error {
 		a.stop()
 	}
 	a.group.Wait()
+	if a.cfg.Ledger != nil && !was {
+		return a.cfg.Ledger.Close()
+	}
 	return nil
 }
 

@@ -121,6 +121,10 @@ func (e downError) Unwrap() error { return e.error }
 func (p *pool) dialFailed(err error) {
 	now := time.Now()
 	p.notBefore = now.Add(p.backoff.NextBackOff())
+	pause, later := imapconn.Throttled(err)
+	if later && (pause > 0 || len(p.conns) == 0 && !unavailable(err)) {
+		p.rest(pause, err)
+	}
 	if len(p.conns) > 0 {
 		if refused(err) {
 			p.lower(len(p.conns)+p.dialing+p.apart, err)
@@ -133,7 +137,7 @@ func (p *pool) dialFailed(err error) {
 	}
 	var auth *imapconn.AuthError
 	switch {
-	case errors.As(err, &auth):
+	case errors.As(err, &auth) && !later: // which is no word about the password
 		p.denied = err
 		p.notBefore = now.Add(min(firstRefusal<<min(p.refusals, 10), maxRefusal))
 		p.refusals++
@@ -196,6 +200,9 @@ func (p *pool) bury(c *conn) {
 	closed := p.closed
 	p.dispatch()
 	p.mu.Unlock()
+	if !unavailable(c.client.Err()) {
+		p.throttled(c.client.Err())
+	}
 	if err := c.client.Err(); !closed && !errors.Is(err, imapconn.ErrClosed) {
 		p.a.log.Info("connection lost", "err", err)
 	}

@@ -54,6 +54,11 @@
 // end, with some octets beyond, in one flight, which settles its size. Reading
 // forward asks ahead in runs that grow from 512 KiB to 4 MiB (stream.go).
 //
+// A server that says "later" is left alone for as long as it says, or longer each
+// time, and used over one connection less (throttle.go); who cannot wait so long is
+// Busy at once. The octets of the last 24 hours are counted in a Ledger, which may
+// bound them (ledger.go): then texts that are not cached are Quota.
+//
 // # Limits
 //
 // A server cannot make an account grow beyond these, and imapconn's:
@@ -69,6 +74,8 @@
 //	lieLimit, wholeLimit  8 MiB of a text said to be small; 256 MiB where there are no parts
 //	relistPace            1 s between listings of a mailbox, or of the tree, for which nobody waits
 //	relistRate            32 KiB a second for listing the tree because of NOTIFY
+//	maxLedger             16 KiB of a ledger's file; 25 hours are counted
+//	maxRest               5 min for which a server is left alone that names no time; an hour if it does
 //
 // # Caveats
 //
@@ -88,7 +95,7 @@
 //	texts.mu, pool.mu
 //	hearing.mu
 //	looks.mu
-//	crier.mu, job.mu, quota.mu, notices.mu, recents.mu
+//	crier.mu, job.mu, quota.mu, notices.mu, recents.mu, Ledger.mu (over its file, which is local and small)
 //	Account.mu
 //
 // [Account.Tree], [Mailbox.Snapshot] and all that a Snapshot answers take no lock;

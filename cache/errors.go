@@ -25,7 +25,7 @@ const (
 	Quota            // OVERQUOTA
 	TooBig           // TOOBIG, APPENDLIMIT, or over a limit of ours
 	Exists           // ALREADYEXISTS
-	Busy             // INUSE, LIMIT
+	Busy             // INUSE, LIMIT, or a server that wants to be asked later
 	Interrupted      // the caller's context was cancelled
 	Timeout          // no answer inside the deadline
 	IO               // the connection is lost, or the answer cannot be used
@@ -105,6 +105,8 @@ var codeKinds = map[string]Kind{
 	"ALREADYEXISTS":        Exists,
 	"INUSE":                Busy,
 	"LIMIT":                Busy,
+	"THROTTLED":            Busy,
+	"UNAVAILABLE":          Busy,
 	"EXPUNGEISSUED":        Stale,
 }
 
@@ -122,12 +124,17 @@ func KindOf(err error) Kind {
 		return 0
 	case errors.As(err, &known):
 		return known.Kind
+	case errors.As(err, new(*throttledError)):
+		return Busy
+	case errors.As(err, new(*spentError)):
+		return Quota
+	case errors.As(err, &status) && codeKinds[status.Code] != 0:
+		return codeKinds[status.Code]
+	case saysLater(err):
+		return Busy
 	case errors.As(err, &auth):
 		return Access
 	case errors.As(err, &status):
-		if k, ok := codeKinds[status.Code]; ok {
-			return k
-		}
 		return IO
 	case errors.Is(err, imapconn.ErrNotOffered):
 		return NotOffered

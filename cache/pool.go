@@ -38,6 +38,7 @@ type pool struct {
 	timer     *time.Timer // looks again; nil: none is set
 	timerAt   time.Time
 	saidLimit bool
+	resting   resting // see throttle.go
 }
 
 // want is what somebody needs a connection for.
@@ -197,6 +198,9 @@ func (p *pool) dispatch() {
 		c.wanted = false
 	}
 	p.answerDenied()
+	if p.rests() {
+		return
+	}
 	p.restoreLimit()
 	var rest []*waiter
 	for _, w := range p.queue {

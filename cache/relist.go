@@ -13,6 +13,9 @@ const listTries = 3
 
 // relist examines the mailbox anew and lists it, whole.
 func (m *Mailbox) relist(j *job) error {
+	if err := m.account.allowed(true); err != nil {
+		return err
+	}
 	var err error
 	for try := range listTries {
 		if try > 0 {

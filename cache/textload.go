@@ -136,6 +136,9 @@ func (l *load) fetch() error {
 // fetchIn makes an attempt in one session. A doubt is returned where the session
 // does not say that the message is gone.
 func (l *load) fetchIn(w want) (d *doubt, err error) {
+	if err := l.box.account.allowed(false); err != nil {
+		return nil, err
+	}
 	c, err := l.box.account.pool.acquire(l.ctx, w)
 	if err != nil {
 		return nil, err

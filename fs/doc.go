@@ -83,6 +83,8 @@
 //	EACCES     the server refuses access
 //	ETIMEDOUT  no answer within [Options].Timeout; felt once
 //	EINTR      a signal came; at once
+//	EBUSY      the server wants to be left alone for longer than that
+//	EDQUOT     the daily limit is spent, and what is wanted is not cached
 //	EIO        the connection is lost, or the server's answer cannot be used
 //	EAGAIN     more than 256 requests wait for the server, and none was
 //	           answered for a second

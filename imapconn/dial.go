@@ -22,7 +22,7 @@ func (d *Dialer) Dial(ctx context.Context) (*Client, error) {
 		return nil, err
 	}
 	c.raw = raw
-	var conn net.Conn = meter{raw, &c.clock, c.timeout}
+	var conn net.Conn = d.metered(c, raw)
 	if d.TLS == TLSImplicit {
 		if conn, err = d.handshake(ctx, c, conn); err != nil {
 			raw.Close()
@@ -35,6 +35,19 @@ func (d *Dialer) Dial(ctx context.Context) (*Client, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// metered puts what counts and bounds octets above a socket.
+func (d *Dialer) metered(c *Client, raw net.Conn) net.Conn {
+	traffic := d.Traffic
+	if traffic == nil {
+		traffic = new(Traffic)
+	}
+	m := meter{raw, &c.clock, c.timeout, traffic}
+	if d.Bandwidth == nil {
+		return m
+	}
+	return limited{m, d.Bandwidth, &c.clock, c.done}
 }
 
 // newClient makes a Client without a connection.

@@ -47,6 +47,10 @@ type Dialer struct {
 	// Timeout is how long no octet may move while an answer is owed; then the
 	// connection is dead. 0 means DefaultTimeout.
 	Timeout time.Duration
+	// Traffic counts what moves on all connections. Nil: nobody asks.
+	Traffic *Traffic
+	// Bandwidth bounds what moves on all connections together. Nil: nothing does.
+	Bandwidth *Bandwidth
 	// DialContext replaces net.Dialer with keep-alive, for tests and proxies.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 

@@ -23,7 +23,7 @@ func (d *Dialer) startTLS(ctx context.Context, c *Client) error {
 			if !ok {
 				return nil
 			}
-			conn, err := d.handshake(ctx, c, meter{c.raw, &c.clock, c.timeout})
+			conn, err := d.handshake(ctx, c, d.metered(c, c.raw))
 			if err != nil {
 				c.dec.Fail(err)
 				return err

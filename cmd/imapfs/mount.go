@@ -117,6 +117,10 @@ func mountAndServe(ctx context.Context, o *options, s *secrets, log *slog.Logger
 		defer trace.Close()
 		dialer.Trace = blanked{trace, s}
 	}
+	ledger, err := openLedger(o, dialer.Traffic, log)
+	if err != nil {
+		return err
+	}
 	// The dialer's own deadlines are about silence. This one is about a
 	// server that talks and does not come to the point.
 	openCtx, cancel := context.WithTimeout(ctx, commandLimit+2*o.Timeout)
@@ -127,6 +131,7 @@ func mountAndServe(ctx context.Context, o *options, s *secrets, log *slog.Logger
 		CacheBytes:  int64(o.CacheSize),
 		Timeout:     o.Timeout,
 		Poll:        o.Poll,
+		Ledger:      ledger,
 		Exclude:     o.Exclude,
 		Shared:      o.Shared,
 		Root:        o.Account.Mailbox,
@@ -151,6 +156,10 @@ func newDialer(o *options, s *secrets, log *slog.Logger) (*imapconn.Dialer, erro
 		Credentials: s.credentials,
 		Logger:      log,
 		Timeout:     o.Timeout,
+		Traffic:     new(imapconn.Traffic),
+	}
+	if o.BWLimit > 0 {
+		d.Bandwidth = imapconn.NewBandwidth(int64(o.BWLimit))
 	}
 	if o.CAFile != "" {
 		roots, err := readRoots(o.CAFile)
