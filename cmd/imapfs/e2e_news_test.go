@@ -14,7 +14,7 @@ import (
 
 // seen bounds the wait for what comes at once on a quiet machine. What it took is
 // logged.
-const seen = 20 * time.Second
+const seen = 30 * time.Second
 
 // newsTrial is a mount that polls too seldom to matter, beside another client.
 type newsTrial struct {
@@ -104,7 +104,7 @@ func TestAnotherClientsChangesAreSeen(t *testing.T) {
 				}
 			}
 			relay := newStaller(t, acc.addr, `"`+wire("busy")+`"`)
-			n.mount = mountPlain(t, relay.addr, acc.user, acc.password, "--poll", "10m")
+			n.mount = mountPlain(t, relay.addr, acc.user, acc.password, "--poll", "10m", "--timeout", "10m")
 			under := strings.Trim(k.prefix, ".")
 			dir := func(name string) string {
 				if under != "" {
