@@ -87,6 +87,15 @@ func (c *conn) busy() int {
 // has reports whether m is selected, or being selected.
 func (c *conn) has(m *Mailbox) bool { return c.sel != nil && c.sel.box == m }
 
+// lookedInto is when somebody looked into the selected mailbox last, Unix
+// nanoseconds; 0: never, or there is none.
+func (c *conn) lookedInto() int64 {
+	if c.sel == nil {
+		return 0
+	}
+	return c.sel.box.touched.Load()
+}
+
 // lease is the use of a connection until release. While it lasts, the mailbox
 // that was asked for stays selected.
 type lease struct {

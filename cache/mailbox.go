@@ -37,6 +37,8 @@ type Mailbox struct {
 
 	strayed atomic.Int64 // when a session was given up that refused it, Unix nanoseconds
 
+	modseq imapconn.ModSeq // that NOTIFY told last; of whoever looks at notices
+
 	// poll's own:
 	asked    time.Time // when it asked
 	disputed *Snapshot // STATUS said something else
@@ -72,6 +74,6 @@ func (m *Mailbox) Snapshot() *Snapshot { return m.snap.Load() }
 func (m *Mailbox) full() string { return strings.Join(m.Path(), "/") }
 
 // Touch notes that somebody looks into the mailbox: for ten minutes it is asked
-// about, and the one looked into last is watched. It costs nothing and waits
+// about, and those looked into last are watched. It costs nothing and waits
 // for nothing.
 func (m *Mailbox) Touch() { m.account.look(m) }

@@ -12,15 +12,16 @@ func TestListReadsEveryForm(t *testing.T) {
 		sent string
 		want []ListData
 	}{
-		"Dovecot":          {`* LIST (\HasNoChildren \Sent) "/" Sent`, []ListData{{"Sent", '/', []string{`\HasNoChildren`, `\Sent`}}}},
-		"Courier":          {`* LIST (\Unmarked \HasChildren) "." "INBOX"`, []ListData{{"INBOX", '.', []string{`\HasChildren`, `\Unmarked`}}}},
-		"mailutils":        {"* LIST (\\NoInferiors) NIL INBOX\r\n* LIST () \"/\" ~\r\n* LIST () \"/\" ~/foo", []ListData{{"INBOX", 0, []string{`\NoInferiors`}}, {"~", '/', []string{}}, {"~/foo", '/', []string{}}}},
-		"literal":          {"* LIST () \"/\" {5}\r\na\"\\ b", []ListData{{`a"\ b`, '/', []string{}}}},
-		"quoted delimiter": {`* LIST () "\\" "a\\b"`, []ListData{{`a\b`, '\\', []string{}}}},
-		"named NIL":        {`* LIST () "/" NIL`, []ListData{{"NIL", '/', []string{}}}},
-		"8 bits":           {"* LIST () \"/\" \"p\xc3\xa4\"", []ListData{{"pä", '/', []string{}}}},
-		"extended":         {`* LIST (\Subscribed) "/" "a" ("CHILDINFO" ("SUBSCRIBED") X (1 2))`, []ListData{{"a", '/', []string{`\Subscribed`}}}},
-		"empty delimiter":  {`* LIST () "" "a"`, []ListData{{"a", 0, []string{}}}},
+		"Dovecot":          {`* LIST (\HasNoChildren \Sent) "/" Sent`, []ListData{{"Sent", '/', []string{`\HasNoChildren`, `\Sent`}, ""}}},
+		"Courier":          {`* LIST (\Unmarked \HasChildren) "." "INBOX"`, []ListData{{"INBOX", '.', []string{`\HasChildren`, `\Unmarked`}, ""}}},
+		"mailutils":        {"* LIST (\\NoInferiors) NIL INBOX\r\n* LIST () \"/\" ~\r\n* LIST () \"/\" ~/foo", []ListData{{"INBOX", 0, []string{`\NoInferiors`}, ""}, {"~", '/', []string{}, ""}, {"~/foo", '/', []string{}, ""}}},
+		"literal":          {"* LIST () \"/\" {5}\r\na\"\\ b", []ListData{{`a"\ b`, '/', []string{}, ""}}},
+		"quoted delimiter": {`* LIST () "\\" "a\\b"`, []ListData{{`a\b`, '\\', []string{}, ""}}},
+		"named NIL":        {`* LIST () "/" NIL`, []ListData{{"NIL", '/', []string{}, ""}}},
+		"8 bits":           {"* LIST () \"/\" \"p\xc3\xa4\"", []ListData{{"pä", '/', []string{}, ""}}},
+		"extended":         {`* LIST (\Subscribed) "/" "a" ("CHILDINFO" ("SUBSCRIBED") X (1 2))`, []ListData{{"a", '/', []string{`\Subscribed`}, ""}}},
+		"renamed":          {`* LIST () "/" "a" ("CHILDINFO" ("SUBSCRIBED") oldname ("b c") X (1 2))`, []ListData{{"a", '/', []string{}, "b c"}}},
+		"empty delimiter":  {`* LIST () "" "a"`, []ListData{{"a", 0, []string{}, ""}}},
 		"nothing":          {`* LSUB () "/" a`, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -10,6 +10,7 @@ type ListData struct {
 	Name      string // as on the wire: never decoded, never rebuilt
 	Delimiter rune   // 0: NIL, the name has no levels
 	Attrs     []string
+	OldName   string // what it was called before it was renamed, as on the wire (RFC 5465 §5.4); empty: nothing said
 }
 
 // StatusData is the answer to STATUS (RFC 3501 §7.2.4). A value counts only

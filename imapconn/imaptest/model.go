@@ -74,10 +74,29 @@ func (se *session) listAnswer(c *Call) {
 		se.printf(`* LIST (\Noselect) "/" ""`)
 		return
 	}
+	if patterns, _, ok := strings.Cut(c.Args, ") RETURN (STATUS ("); ok {
+		se.listStatus(strings.TrimPrefix(patterns, `"" (`))
+		return
+	}
 	se.s.mu.Lock()
 	defer se.s.mu.Unlock()
 	for _, name := range se.s.names {
 		se.printf(`* LIST (%s) "/" %s`, se.s.boxes[name].attrs, quoted(name))
+	}
+}
+
+// patternNames finds names in quotes, without wildcards.
+var patternNames = regexp.MustCompile(`"(?:[^"\\]|\\.)+"`)
+
+// listStatus is LIST-STATUS (RFC 5819) of mailboxes that are named.
+func (se *session) listStatus(patterns string) {
+	se.s.mu.Lock()
+	defer se.s.mu.Unlock()
+	for _, name := range patternNames.FindAllString(patterns, -1) {
+		if b := se.find(name); b != nil {
+			se.printf(`* LIST (%s) "/" %s`, b.attrs, quoted(b.name))
+			se.tellStatus(b)
+		}
 	}
 }
 
@@ -106,6 +125,12 @@ func (se *session) status(c *Call) bool {
 		se.printf("%s NO [NONEXISTENT] no such mailbox", c.tag)
 		return false
 	}
+	se.tellStatus(b)
+	return true
+}
+
+// tellStatus says STATUS of a mailbox. Called with the server's lock held.
+func (se *session) tellStatus(b *Box) {
 	unseen := 0
 	for _, m := range b.messages {
 		if !strings.Contains(m.flags, `\Seen`) {
@@ -114,7 +139,6 @@ func (se *session) status(c *Call) bool {
 	}
 	se.printf(`* STATUS %s (MESSAGES %d UIDNEXT %d UIDVALIDITY %d UNSEEN %d)`,
 		quoted(b.name), len(b.messages), b.next, b.validity, unseen)
-	return true
 }
 
 func (se *session) examine(c *Call) {

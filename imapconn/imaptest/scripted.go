@@ -2,6 +2,7 @@ package imaptest
 
 import (
 	"bufio"
+	"context"
 	"net"
 	"slices"
 	"strings"
@@ -44,16 +45,36 @@ func NewScripted(tb TB) *Scripted {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := &Scripted{
-		Addr: l.Addr().String(), User: "alice", Password: "alice-secret",
-		tb: tb, listener: l, caps: ScriptedCapabilities,
-		boxes: make(map[string]*Box), hooks: make(map[string]func(*Call)),
-		sessions: make(map[*session]struct{}),
-	}
+	s := newScripted(tb)
+	s.Addr, s.listener = l.Addr().String(), l
 	s.wg.Add(1)
 	go s.accept()
 	tb.Cleanup(s.close)
 	return s
+}
+
+// NewPiped starts a Scripted server that listens nowhere: Dial makes a pipe, so that
+// it can live in a bubble of testing/synctest. It ends with the test.
+func NewPiped(tb TB) *Scripted {
+	s := newScripted(tb)
+	tb.Cleanup(s.close)
+	return s
+}
+
+func newScripted(tb TB) *Scripted {
+	return &Scripted{
+		User: "alice", Password: "alice-secret", tb: tb, caps: ScriptedCapabilities,
+		boxes: make(map[string]*Box), hooks: make(map[string]func(*Call)),
+		sessions: make(map[*session]struct{}),
+	}
+}
+
+// Dial makes a connection that is a pipe; it has the form of
+// imapconn.Dialer.DialContext.
+func (s *Scripted) Dial(context.Context, string, string) (net.Conn, error) {
+	near, far := net.Pipe()
+	s.serve(far)
+	return near, nil
 }
 
 // Capabilities replaces what the server offers, from the next connection on.
@@ -147,23 +168,30 @@ func (s *Scripted) accept() {
 		if err != nil {
 			return
 		}
-		se := &session{s: s, conn: c, in: bufio.NewReader(c), closed: make(chan struct{})}
-		s.mu.Lock()
-		s.sessions[se] = struct{}{}
-		s.mu.Unlock()
-		s.wg.Add(1)
-		go func() {
-			defer s.wg.Done()
-			se.serve()
-			s.mu.Lock()
-			delete(s.sessions, se)
-			s.mu.Unlock()
-		}()
+		s.serve(c)
 	}
 }
 
+// serve has a session of its own for a connection.
+func (s *Scripted) serve(c net.Conn) {
+	se := &session{s: s, conn: c, in: bufio.NewReader(c), closed: make(chan struct{})}
+	s.mu.Lock()
+	s.sessions[se] = struct{}{}
+	s.mu.Unlock()
+	s.wg.Add(1)
+	go func() {
+		defer s.wg.Done()
+		se.serve()
+		s.mu.Lock()
+		delete(s.sessions, se)
+		s.mu.Unlock()
+	}()
+}
+
 func (s *Scripted) close() {
-	s.listener.Close()
+	if s.listener != nil {
+		s.listener.Close()
+	}
 	s.Cut()
 	s.wg.Wait()
 }
