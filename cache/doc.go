@@ -17,7 +17,11 @@
 //     replaces none.
 //   - UIDVALIDITY is looked at in each EXAMINE, whatever it is for. From that
 //     moment the old texts are Stale. A server that changes UIDs under one UIDVALIDITY
-//     is given another number for it (epoch.go).
+//     is given another number for it (epoch.go), and so is a mailbox that has taken the
+//     name of another one.
+//   - A mailbox that is renamed elsewhere stays the same value, with its texts, where the
+//     server gives evidence that it is the same (moved.go): MAILBOXID, or UIDVALIDITY
+//     with UIDNEXT, sizes and dates. In doubt it is a new one.
 //   - Whoever waits does so until his context ends and no longer. The work goes on;
 //     it is done once, whoever asks, and on another connection where one dies.
 //   - Nothing is changed on the server: EXAMINE and BODY.PEEK[].
@@ -86,6 +90,7 @@
 //	maxMailboxStatus      1000 mailboxes in a Status
 //	maxLedger             16 KiB of a ledger's file; 25 hours are counted
 //	maxRest               5 min for which a server is left alone that names no time; an hour if it does
+//	maxAsked, maxExamined 64 new names asked about, 16 examined, when a mailbox vanishes
 //
 // # Caveats
 //
