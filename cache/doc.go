@@ -17,7 +17,11 @@
 //     replaces none.
 //   - UIDVALIDITY is looked at in each EXAMINE, whatever it is for. From that
 //     moment the old texts are Stale. A server that changes UIDs under one UIDVALIDITY
-//     is given another number for it (epoch.go).
+//     is given another number for it (epoch.go), and so is a mailbox that has taken the
+//     name of another one.
+//   - A mailbox that is renamed elsewhere stays the same value, with its texts, where the
+//     server gives evidence that it is the same (moved.go): MAILBOXID, or UIDVALIDITY
+//     with UIDNEXT, sizes and dates. In doubt it is a new one.
 //   - Whoever waits does so until his context ends and no longer. The work goes on;
 //     it is done once, whoever asks, and on another connection where one dies.
 //   - Nothing is changed on the server: EXAMINE and BODY.PEEK[].
@@ -56,6 +60,9 @@
 // IDLE is a hint. It stays under 1 KB a second: with some hundred mailboxes and more
 // it asks for the tree, and about each mailbox, less often.
 //
+// [Account.Status] says what all of this is doing, from memory; [Account.Refresh] has
+// everything looked at anew, where a hint is not enough.
+//
 // Texts (text.go) are kept in an LRU bounded in octets. A small one is one block. A
 // large one lies in blocks of 128 KiB; opening it fetches the first block and the
 // end, with some octets beyond, in one flight, which settles its size. Reading
@@ -80,8 +87,10 @@
 //	maxText               128 Ti octets of a text; one without an end is measured while somebody waits
 //	lieLimit, wholeLimit  8 MiB of a text said to be small; 256 MiB where there are no parts
 //	relistPace            1 s between listings of a mailbox for which nobody waits
+//	maxMailboxStatus      1000 mailboxes in a Status
 //	maxLedger             16 KiB of a ledger's file; 25 hours are counted
 //	maxRest               5 min for which a server is left alone that names no time; an hour if it does
+//	maxAsked, maxExamined 64 new names asked about, 16 examined, when a mailbox vanishes
 //
 // # Caveats
 //

@@ -339,9 +339,9 @@ func (p *pool) give(w *waiter, c *conn) {
 			c.sel.hear.end()
 		}
 		w.enter = true
-		c.sel = &selection{box: w.box, hear: w.hear, entered: make(chan struct{})}
-		if w.hear == nil {
-			c.sel.hear = newHearing(w.box)
+		c.sel = newSelection(w.box)
+		if w.hear != nil {
+			c.sel.hear = w.hear
 		}
 	}
 	if w.box != nil {

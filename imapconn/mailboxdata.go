@@ -40,6 +40,7 @@ type SelectData struct {
 	HighestModSeq  ModSeq   // 0: not said
 	NoModSeq       bool     // the mailbox keeps no mod-sequences (RFC 7162 §3.1.2.2)
 	Resynced       bool     // by ExamineSince: all that has changed was told
+	MailboxID      string   // stays with the mailbox whatever its name (RFC 8474 §4.1); empty: not said
 }
 
 // Permits reports whether a flag can be set for good (RFC 3501 §7.1,

@@ -131,6 +131,7 @@ func (c *Client) vanishedNow(box *selection, first, last UID) {
 		return
 	}
 	box.count -= uint32(n)
+	c.gone(UIDSet{{First: first, Last: last}})
 	if box.rec != nil {
 		box.rec.Vanished(first, last)
 	}

@@ -74,11 +74,10 @@ func (se *session) listAnswer(c *Call) {
 		se.printf(`* LIST (\Noselect) "/" ""`)
 		return
 	}
-	for _, name := range se.s.list() {
-		se.s.mu.Lock()
-		attrs := se.s.boxes[name].attrs
-		se.s.mu.Unlock()
-		se.printf(`* LIST (%s) "/" %s`, attrs, quoted(name))
+	se.s.mu.Lock()
+	defer se.s.mu.Unlock()
+	for _, name := range se.s.names {
+		se.printf(`* LIST (%s) "/" %s`, se.s.boxes[name].attrs, quoted(name))
 	}
 }
 
@@ -140,6 +139,9 @@ func (se *session) examine(c *Call) {
 	se.printf("* 0 RECENT")
 	se.printf("* OK [UIDVALIDITY %d] valid", b.validity)
 	se.printf("* OK [UIDNEXT %d] next", b.next)
+	if b.id != "" {
+		se.printf("* OK [MAILBOXID (%s)] id", b.id)
+	}
 	se.printf("%s OK [READ-ONLY] done", c.tag)
 }
 

@@ -76,6 +76,34 @@ func (s *Scripted) Mailbox(name string) *Box {
 	return b
 }
 
+// Rename gives mailboxes other names at once, all of those given in one step: from and
+// to, in turn. What lies below is not renamed with them. A session that has one
+// selected goes on with it, as on Courier.
+func (s *Scripted) Rename(fromTo ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	moved := make(map[string]*Box)
+	for i := 0; i < len(fromTo); i += 2 {
+		from, to := fromTo[i], fromTo[i+1]
+		moved[to] = s.boxes[from]
+		delete(s.boxes, from)
+		s.names = slices.DeleteFunc(s.names, func(n string) bool { return n == from })
+	}
+	for to, b := range moved {
+		b.name = to
+		s.boxes[to] = b
+		s.names = append(s.names, to)
+	}
+}
+
+// Remove deletes a mailbox. A session that has it selected goes on with it.
+func (s *Scripted) Remove(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.boxes, name)
+	s.names = slices.DeleteFunc(s.names, func(n string) bool { return n == name })
+}
+
 // On calls f for each command of that name ("LIST", "UID FETCH") in place of
 // the model; Call.Default is the model. A nil f takes the override away. f runs
 // on the session's goroutine and may block.
@@ -153,11 +181,4 @@ func (s *Scripted) record(c *Call) func(*Call) {
 	}
 	s.commands = append(s.commands, line)
 	return s.hooks[c.Name]
-}
-
-// list is the mailboxes in the order they were made.
-func (s *Scripted) list() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.names)
 }
