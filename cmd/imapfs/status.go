@@ -112,7 +112,20 @@ func showTable(w *bytes.Buffer, answer []byte) error {
 	} else {
 		row("server", fmt.Sprintf("not reached for %s: %s", span(r.Time.Sub(r.DownSince)), r.Down))
 	}
+	if !r.RestingUntil.IsZero() {
+		row("slowed down", fmt.Sprintf("for %s: %s", span(r.RestingUntil.Sub(r.Time)), r.Resting))
+	}
 	row("traffic", fmt.Sprintf("%s in, %s out", size(r.In), size(r.Out)))
+	if d := r.Day; d != nil {
+		cells := fmt.Sprintf("%s in, %s out", size(d.In), size(d.Out))
+		if d.Limit > 0 {
+			cells += fmt.Sprintf(", of %s", size(d.Limit))
+		}
+		if !d.Until.IsZero() {
+			cells += fmt.Sprintf(": spent until %s", d.Until.Local().Format("15:04"))
+		}
+		row("in 24 hours", cells)
+	}
 	row("tree", fmt.Sprintf("%d mailboxes, listed %s", r.Tree.Mailboxes, ago(r.Tree.Checked)))
 	row("index", fmt.Sprintf("%d messages, in %d mailboxes looked into lately", r.Tree.Messages, r.LookedAt))
 	row("cache", fmt.Sprintf("%s of %s", size(r.Cache.Octets), size(r.Cache.Limit)))
