@@ -226,7 +226,7 @@ func newReport(o *options, account *cache.Account, server *fs.Server, s *secrets
 	r := report{
 		MountPoint: o.MountPoint, Account: o.name(), PID: os.Getpid(), Version: version(), Time: time.Now(),
 		Goroutines: runtime.NumGoroutine(),
-		Status: account.Status(), Errors: server.Causes(),
+		Status:     account.Status(), Errors: server.Causes(),
 	}
 	short := func(text string) string { return cut(s.blank(text), logOctets) }
 	r.Down = short(r.Down)
