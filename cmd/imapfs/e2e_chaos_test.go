@@ -343,7 +343,7 @@ func forgiven(err error) bool {
 // read opens messages, in whole or in part, and looks whose they are.
 func (c *chaos) read(r *rand.Rand) {
 	for c.running() {
-		c.pause(time.Duration(r.IntN(60)) * time.Millisecond)
+		c.pause(time.Duration(r.IntN(400)) * time.Millisecond)
 		boxes, err := os.ReadDir(c.root)
 		if err != nil {
 			c.t.Errorf("the list of mailboxes: %v", err)
@@ -438,7 +438,7 @@ func (c *chaos) judge() {
 func (c *chaos) grep() {
 	for c.running() {
 		c.grepOnce("under way")
-		c.pause(500 * time.Millisecond)
+		c.pause(2 * time.Second)
 	}
 }
 
@@ -459,7 +459,7 @@ func (c *chaos) list() {
 				c.t.Errorf("ls: %s", line)
 			}
 		}
-		c.pause(700 * time.Millisecond)
+		c.pause(3 * time.Second)
 	}
 }
 
