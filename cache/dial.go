@@ -44,7 +44,7 @@ func (p *pool) mayDial(before int) bool {
 		}
 		return false
 	}
-	if len(p.conns)+p.dialing >= p.limit {
+	if len(p.conns)+p.dialing+p.apart >= p.limit {
 		return false
 	}
 	if now.Before(p.notBefore) {
@@ -105,6 +105,20 @@ func (p *pool) dial(ctx context.Context) {
 	p.dispatch()
 }
 
+// lower takes note that the server refuses more connections than there are. Where
+// that is too few, NOTIFY yields its own. p.mu is held.
+func (p *pool) lower(have int, err error) {
+	p.limit, p.limited = have, time.Now()
+	if p.apart > 0 && have < notifyConnections {
+		p.a.notices.yield()
+	}
+	wake(p.a.rewatch)
+	if !p.saidLimit {
+		p.saidLimit = true
+		p.a.log.Warn("the server refuses one more connection; going on with fewer (lower --connections)", "have", have, "err", err)
+	}
+}
+
 // dialFailed decides what a failed dial means. p.mu is held.
 func (p *pool) dialFailed(begun time.Time, err error) {
 	now := time.Now()
@@ -115,11 +129,7 @@ func (p *pool) dialFailed(begun time.Time, err error) {
 	}
 	if len(p.conns) > 0 {
 		if refused(err) {
-			p.limit, p.limited = len(p.conns)+p.dialing, now
-			if !p.saidLimit {
-				p.saidLimit = true
-				p.a.log.Warn("the server refuses one more connection; going on with fewer (lower --connections)", "have", len(p.conns), "err", err)
-			}
+			p.lower(len(p.conns)+p.dialing+p.apart, err)
 		}
 		return
 	}
@@ -171,6 +181,7 @@ func (p *pool) add(client *imapconn.Client) {
 	p.conns = append(p.conns, c)
 	p.dispatch()
 	p.mu.Unlock()
+	wake(p.a.renotify)
 }
 
 // bury waits for the end of a connection and takes it out of the pool. Who uses

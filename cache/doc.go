@@ -17,7 +17,11 @@
 //     replaces none.
 //   - UIDVALIDITY is looked at in each EXAMINE, whatever it is for. From that
 //     moment the old texts are Stale. A server that changes UIDs under one UIDVALIDITY
-//     is given another number for it (epoch.go).
+//     is given another number for it (epoch.go), and so is a mailbox that has taken the
+//     name of another one.
+//   - A mailbox that is renamed elsewhere stays the same value, with its texts, where the
+//     server gives evidence that it is the same (moved.go): MAILBOXID, or UIDVALIDITY
+//     with UIDNEXT, sizes and dates. In doubt it is a new one.
 //   - Whoever waits does so until his context ends and no longer. The work goes on;
 //     it is done once, whoever asks, and on another connection where one dies.
 //   - Nothing is changed on the server: EXAMINE and BODY.PEEK[].
@@ -50,11 +54,17 @@
 // a time (load.go); it works on a snapshot that nobody sees until it has as many
 // messages as EXISTS and EXPUNGE say.
 //
-// The watch (watch.go) idles on the mailbox looked into last, on the connection that
-// its index follows, and keeps a second one ready beside it. The poll (poll.go) asks
-// every Config.Poll about whatever was looked into during the last ten minutes:
-// IDLE is a hint. It stays under 1 KB a second: with some hundred mailboxes and more
-// it asks for the tree, and about each mailbox, less often.
+// News come in three ways. The watch (watch.go) idles on the mailboxes looked into last,
+// each on the connection that its index follows, on as many as leave one connection to
+// readers; on that one the mailbox looked into last is kept ready. NOTIFY (notify.go)
+// tells, on one connection more, of all mailboxes: one that somebody has looked into
+// during the last ten minutes is looked at, any other by whoever looks next; where names
+// have changed the tree is listed. Both are hints. So the poll (poll.go) asks every
+// Config.Poll about whatever was looked into during the last ten minutes, all in one
+// command or one flight; less often about what NOTIFY tells of. A server that is found not
+// to tell what the poll finds is asked by the poll alone (mute.go). The poll stays under
+// 1 KB a second: with some hundred mailboxes and more it asks for the tree, and about each
+// mailbox, less often.
 //
 // [Account.Status] says what all of this is doing, from memory; [Account.Refresh] has
 // everything looked at anew, where a hint is not enough.
@@ -79,18 +89,21 @@
 //	maxFlagOctets         16 MiB of flags in them, and of those heard and not taken up
 //	maxHeard, maxGone     1 Mi messages that went, or ranges, not taken up; ranges of those remembered
 //	maxChanges            64 Ki words at an EXAMINE, and two for each message that is known: listed
+//	maxNotices            10,000 mailboxes told of by NOTIFY and not looked at, 1 MiB of names: all are looked at
 //	maxNodes, maxLevels   400,000 mailboxes with those above them; 64 levels of a name
 //	maxText               128 Ti octets of a text; one without an end is measured while somebody waits
 //	lieLimit, wholeLimit  8 MiB of a text said to be small; 256 MiB where there are no parts
-//	relistPace            1 s between listings of a mailbox for which nobody waits
+//	relistPace            1 s between listings of a mailbox, or of the tree, for which nobody waits
+//	relistRate            32 KiB a second for listing the tree because of NOTIFY
 //	maxMailboxStatus      1000 mailboxes in a Status
 //	maxLedger             16 KiB of a ledger's file; 25 hours are counted
 //	maxRest               5 min for which a server is left alone that names no time; an hour if it does
+//	maxAsked, maxExamined 64 new names asked about, 16 examined, when a mailbox vanishes
 //
 // # Caveats
 //
 // Without CONDSTORE a changed flag is noticed in a mailbox that no connection has
-// open only when that is entered again: STATUS, which the poll uses there, says then
+// open, and of which NOTIFY does not tell, only when that is entered again: STATUS, which the poll uses there, says then
 // how many messages are unseen and nothing more of flags. With it a server is
 // believed that says which flags have changed; only a number of messages, or of
 // unseen ones, that does not fit has the mailbox listed.
@@ -107,7 +120,7 @@
 //	texts.mu, pool.mu
 //	hearing.mu
 //	looks.mu
-//	crier.mu, job.mu, quota.mu, Ledger.mu (over its file, which is local and small)
+//	crier.mu, job.mu, quota.mu, notices.mu, recents.mu, Ledger.mu (over its file, which is local and small)
 //	Account.mu
 //
 // [Account.Tree], [Mailbox.Snapshot] and all that a Snapshot answers take no lock;

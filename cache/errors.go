@@ -174,7 +174,7 @@ func joint(a, b error) error {
 }
 
 // lostConnection reports whether err is the end of a connection, or of what it knew
-// of message numbers, and so worth another try on another.
+// of message numbers or of a mailbox's name, and so worth another try on another.
 func lostConnection(err error) bool {
 	var (
 		conn *imapconn.ConnError
@@ -185,6 +185,6 @@ func lostConnection(err error) bool {
 	if errors.As(err, &down) || errors.As(err, &auth) {
 		return false
 	}
-	return errors.As(err, &conn) || errors.As(err, &lost) || errors.Is(err, imapconn.ErrClosed) || errors.Is(err, imapconn.ErrNotSelected) ||
+	return errors.Is(err, errMoved) || errors.As(err, &conn) || errors.As(err, &lost) || errors.Is(err, imapconn.ErrClosed) || errors.Is(err, imapconn.ErrNotSelected) ||
 		errors.Is(err, imapconn.ErrNumbers)
 }

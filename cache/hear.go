@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"imapfs/imapconn"
 )
@@ -12,7 +13,8 @@ import (
 // something to be looked at. It is told by the goroutine that reads the
 // connection.
 type hearing struct {
-	box *Mailbox
+	box   *Mailbox
+	idled atomic.Int64 // since when an IDLE stands on the connection, Unix nanoseconds; 0: none
 
 	mu      sync.Mutex      // taken in callbacks; before looks.mu and Account.mu
 	over    bool            // the selection has ended: nothing more will be heard

@@ -223,12 +223,19 @@ func (m *Mailbox) catchUp(verify bool) error {
 		return errNotFollowed
 	}
 	next, err := m.absorb(l, work, false)
+	if err == nil && next.Len() == 0 && work.Len() > 0 {
+		// Or the mailbox was deleted or renamed, and all its messages go for those who
+		// are in it (Cyrus): an EXAMINE tells.
+		err = errAllGone
+	}
 	if err != nil {
 		return joint(errNotFollowed, err)
 	}
 	l.hear.learn(next.uidNext)
 	return m.publish(next, l, since)
 }
+
+var errAllGone = errors.New("all messages are said to be expunged")
 
 // maxRounds bounds how often one look takes up what is heard meanwhile, in rounds.
 const maxRounds = 50

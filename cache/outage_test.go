@@ -16,8 +16,8 @@ import (
 	"imapfs/imapconn/imaptest"
 )
 
-// patience is how long tests wait for what takes a moment on a quiet machine.
-const patience = 30 * time.Second
+// outagePatience is how long tests wait for what takes a moment on a quiet machine.
+const outagePatience = 30 * time.Second
 
 // spoken is a log that can be searched.
 type spoken struct {
@@ -74,13 +74,13 @@ func TestAServerKnownToBeAwayIsNotWaitedFor(t *testing.T) {
 			v := mustLoad(t, m).Validity()
 			checkText(t, m, 1, text(1, 1000))
 			away(p, true)
-			_, err := m.Open(within(t, patience), v, 2)
+			_, err := m.Open(within(t, outagePatience), v, 2)
 			wantKind(t, err, Timeout)
 
-			eventually(t, patience, "it is known that the server is away", func() bool { return log.count("cannot reach the server") == 1 })
+			eventually(t, outagePatience, "it is known that the server is away", func() bool { return log.count("cannot reach the server") == 1 })
 			before, begun, asked := attempts.Load(), time.Now(), 0
 			for ; asked < 100; asked++ {
-				_, err := m.Open(within(t, patience), v, 2)
+				_, err := m.Open(within(t, outagePatience), v, 2)
 				wantKind(t, err, Timeout)
 				if !strings.Contains(err.Error(), "the server has been out of reach since") {
 					t.Fatalf("request %d: %v", asked, err)
@@ -95,7 +95,7 @@ func TestAServerKnownToBeAwayIsNotWaitedFor(t *testing.T) {
 
 			away(p, false)
 			begun = time.Now()
-			eventually(t, patience, "the server is found again", func() bool { return log.count("the server is back") == 1 })
+			eventually(t, outagePatience, "the server is found again", func() bool { return log.count("the server is back") == 1 })
 			t.Logf("found again after %v", time.Since(begun))
 			checkText(t, m, 2, text(2, 1000))
 			if n := log.count("cannot reach the server"); n != 1 {
@@ -112,8 +112,8 @@ func TestNobodyLooksAndTheServerIsAskedSeldom(t *testing.T) {
 	a, p, log, _ := outages(t, s, 200*time.Millisecond)
 	p.Refuse(true)
 	p.Cut()
-	eventually(t, patience, "an outage", func() bool {
-		l, err := a.pool.acquire(within(t, patience), want{})
+	eventually(t, outagePatience, "an outage", func() bool {
+		l, err := a.pool.acquire(within(t, outagePatience), want{})
 		if err == nil {
 			l.release()
 		}
@@ -121,14 +121,14 @@ func TestNobodyLooksAndTheServerIsAskedSeldom(t *testing.T) {
 		return errors.As(err, &down)
 	})
 	a.lastLook.Store(time.Now().Add(-2 * lookedIntoFor).UnixNano())
-	eventually(t, patience, "a long pause", func() bool {
+	eventually(t, outagePatience, "a long pause", func() bool {
 		a.pool.mu.Lock()
 		defer a.pool.mu.Unlock()
 		return a.pool.timer != nil && time.Until(a.pool.timerAt) > unaskedRetry/4
 	})
 	// Whoever looks then has an attempt at once.
 	p.Refuse(false)
-	l, err := a.pool.acquire(within(t, patience), want{})
+	l, err := a.pool.acquire(within(t, outagePatience), want{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestADeadConnectionTakesTheSilentOnesWithIt(t *testing.T) {
 	m := box(t, a, "INBOX")
 	v := mustLoad(t, m).Validity()
 	var idle, other *conn
-	eventually(t, patience, "IDLE and a connection beside it", func() bool {
+	eventually(t, outagePatience, "IDLE and a connection beside it", func() bool {
 		a.pool.mu.Lock()
 		defer a.pool.mu.Unlock()
 		idle, other = nil, nil
@@ -163,18 +163,18 @@ func TestADeadConnectionTakesTheSilentOnesWithIt(t *testing.T) {
 		return idle != nil && other != nil
 	})
 	p.Stall(true)
-	if err := other.client.Noop(within(t, patience)); err == nil {
+	if err := other.client.Noop(within(t, outagePatience)); err == nil {
 		t.Fatal("an answer came through a black hole")
 	}
 	select {
 	case <-idle.client.Done():
-	case <-time.After(patience):
+	case <-time.After(outagePatience):
 		t.Fatal("a connection on which nothing comes is kept")
 	}
 	if n := log.count("connection lost"); n > 2 {
 		t.Errorf("%d connections of two were lost", n)
 	}
 	p.Stall(false)
-	eventually(t, patience, "it works again", func() bool { _, err := m.Open(within(t, patience), v, 1); return err == nil })
-	eventually(t, patience, "IDLE", func() bool { return a.pool.idling() })
+	eventually(t, outagePatience, "it works again", func() bool { _, err := m.Open(within(t, outagePatience), v, 1); return err == nil })
+	eventually(t, outagePatience, "IDLE", func() bool { return a.pool.idling() })
 }

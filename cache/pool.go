@@ -25,6 +25,7 @@ type pool struct {
 	closed  bool
 	limit   int       // how many connections there may be, as the server sees it
 	limited time.Time // since when that is less than the user allows
+	apart   int       // how many of them are not lent out: that of NOTIFY
 
 	// See dial.go.
 	dialing   int
@@ -54,7 +55,7 @@ type want struct {
 	beside *Mailbox // not to be selected; box is nil then
 	fresh  bool     // selected anew, nobody else using it meanwhile
 	hear   *hearing // what is to hear of the fresh selection; nil: a new one
-	spare  bool     // only one that nobody needs: not one that idles, nor one that an index follows
+	spare  bool     // only one that nobody needs: none whose mailbox is watched or followed is made to leave it
 }
 
 var errNoSpare = errors.New("no connection is spare")
@@ -237,7 +238,7 @@ func (p *pool) serve(w *waiter, before int) bool {
 		p.give(w, c)
 		return true
 	}
-	if w.spare && len(p.conns) > 1 {
+	if w.spare && len(p.conns) > 1 && slices.ContainsFunc(p.conns, func(c *conn) bool { return c.idler == nil }) {
 		w.err = errNoSpare
 		close(w.ready)
 		return true
@@ -251,7 +252,7 @@ func (p *pool) serve(w *waiter, before int) bool {
 		return true
 	}
 	// One that is used will be left for this waiter: one that only idles at once.
-	if c := p.least(func(c *conn) bool { return !c.wanted }, (*conn).busy); c != nil {
+	if c := p.toLeave(); c != nil {
 		c.wanted = true
 		if c.idler != nil {
 			c.idler()
@@ -267,7 +268,7 @@ func (p *pool) shared(w *waiter) *conn {
 	}
 	return p.least(func(c *conn) bool {
 		switch {
-		case c.wanted, w.spare && c.idler != nil:
+		case c.wanted, w.spare && w.box != nil && c.idler != nil:
 			return false
 		case w.box == nil:
 			return w.beside == nil || !c.has(w.beside)
@@ -326,6 +327,22 @@ func (p *pool) least(ok func(*conn) bool, load func(*conn) int) *conn {
 	return best
 }
 
+// toLeave finds the connection whose users should leave it for who waits: the one
+// with the fewest, and of those that only idle the one whose mailbox was not looked
+// into for longest.
+func (p *pool) toLeave() *conn {
+	var best *conn
+	for _, c := range p.conns {
+		switch {
+		case c.wanted || !c.alive():
+		case best == nil || c.busy() < best.busy(),
+			c.busy() == best.busy() && c.idler != nil && best.idler != nil && c.lookedInto() < best.lookedInto():
+			best = c
+		}
+	}
+	return best
+}
+
 // give makes a waiter a user of a connection, and has it select its mailbox
 // where that is not selected. p.mu is held.
 func (p *pool) give(w *waiter, c *conn) {
@@ -339,9 +356,9 @@ func (p *pool) give(w *waiter, c *conn) {
 			c.sel.hear.end()
 		}
 		w.enter = true
-		c.sel = &selection{box: w.box, hear: w.hear, entered: make(chan struct{})}
-		if w.hear == nil {
-			c.sel.hear = newHearing(w.box)
+		c.sel = newSelection(w.box)
+		if w.hear != nil {
+			c.sel.hear = w.hear
 		}
 	}
 	if w.box != nil {

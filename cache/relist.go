@@ -23,13 +23,13 @@ func (m *Mailbox) relist(j *job) error {
 		}
 		m.news.Store(false)
 		var l *lease
-		hear := newHearing(m)
+		moves, hear := m.moves.Load(), newHearing(m)
 		if try == 0 {
 			hear.resyncs(m.point())
 		}
 		if l, err = m.account.pool.acquire(j.ctx, want{box: m, fresh: true, hear: hear}); err != nil {
 			hear.unfollow()
-			return m.verdict(j, err)
+			return m.verdict(j, err, moves, 0)
 		}
 		err = m.list(l)
 		l.release()
@@ -40,18 +40,28 @@ func (m *Mailbox) relist(j *job) error {
 	return err
 }
 
-// verdict looks what a refused EXAMINE means where the server gives no code:
-// the mailbox may be gone, or it may be something else.
-func (m *Mailbox) verdict(j *job, err error) error {
+// verdict looks what a refused EXAMINE or FETCH means where no code tells, by a tree
+// that is not older than age: the mailbox may be gone, or have been renamed since it
+// had been moved so often, which is worth another try, or it may be something else.
+func (m *Mailbox) verdict(j *job, err error, moves uint32, age time.Duration) error {
 	var status *imapconn.StatusError
-	if !errors.As(err, &status) || KindOf(err) != IO {
+	if kind := KindOf(err); !errors.As(err, &status) || kind != IO && kind != NotExist {
 		return err
 	}
-	if t := m.account.trees.refresh(j.ctx, 0); t != nil {
+	t := m.account.trees.refresh(j.ctx, age)
+	if t == nil && !m.gone.Load() && m.moves.Load() == moves {
+		// The tree is that young, and older than the refusal.
+		j.pause(age)
+		t = m.account.trees.refresh(j.ctx, age)
+	}
+	if t != nil {
 		t.await(j.ctx, "list", nil, 0)
 	}
-	if m.gone.Load() {
+	switch {
+	case m.gone.Load():
 		return errGone
+	case m.moves.Load() != moves:
+		return errMoved
 	}
 	return err
 }

@@ -21,7 +21,7 @@ const (
 // Why connections are given up.
 var (
 	errSlept   = errors.New("the machine has slept")
-	errMoved   = errors.New("this machine no longer has the address that it was made from")
+	errRoamed  = errors.New("this machine no longer has the address that it was made from")
 	errNoSigns = errors.New("no sign of life since the network has changed")
 )
 
@@ -100,7 +100,7 @@ func (a *Account) networkChanged(have []net.IP) {
 		switch {
 		case !c.alive():
 		case gone(c.client.LocalAddr(), have):
-			c.client.Drop(errMoved)
+			c.client.Drop(errRoamed)
 		default:
 			if c.doubts++; c.doubts == 1 {
 				a.spawn(func() { a.check(c) })

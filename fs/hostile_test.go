@@ -124,7 +124,7 @@ func hostileSession(t *testing.T, h *imaptest.Hostile) {
 			return imapconn.Credentials{User: "u", Password: "p"}, nil
 		},
 	}
-	cfg := cache.Config{Dial: d.Dial, CacheBytes: 4 << 20, Timeout: hostileTimeout, Poll: 5 * time.Second, Connections: 2, Logger: slog.New(slog.DiscardHandler)}
+	cfg := cache.Config{Dial: d.Dial, CacheBytes: 4 << 20, Timeout: hostileTimeout, Poll: 5 * time.Second, Connections: 3, Logger: slog.New(slog.DiscardHandler)}
 	if os.Getenv("TRACE") != "" {
 		d.Trace = os.Stderr
 		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))

@@ -81,10 +81,11 @@ type Server struct {
 	mount   *mountinfo.Info // as the mount table had it after mounting
 	ctx     context.Context // of Serve: all requests end with it
 
-	mu    sync.Mutex // guards dirs and the making of slots; nothing is called with it held
-	dirs  map[mailbox]*directory
-	slots atomic.Pointer[[]*slot] // by ID; append-only
-	root  *directory
+	mu     sync.Mutex // guards dirs, inodes and the making of slots; nothing is called with it held
+	dirs   map[mailbox]*directory
+	inodes map[uint64]*directory   // the same, by number
+	slots  atomic.Pointer[[]*slot] // by ID; append-only
+	root   *directory
 
 	generated generated
 	waits     waits
@@ -131,6 +132,7 @@ func newServer(a account, o Options) (*Server, error) {
 		causes:   causes{log: o.Logger, seen: make(map[string]time.Time)},
 		account:  a,
 		dirs:     make(map[mailbox]*directory),
+		inodes:   make(map[uint64]*directory),
 	}
 	s.generated.init()
 	s.waits.init()

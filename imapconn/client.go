@@ -68,6 +68,7 @@ type Client struct {
 	box       *selection // what is selected or being selected; nil: nothing
 	everOpen  bool       // a SELECT or EXAMINE was sent: ENABLE comes too late
 	idle      bool       // a caller is in Idle
+	watcher   Watcher    // is told of what is not selected (notify.go); nil: nobody
 	leaving   bool       // LOGOUT was sent: BYE and the end are expected
 }
 

@@ -6,7 +6,8 @@
 //
 // A [Dialer] holds what it takes to reach an account; Dial returns a [Client],
 // one connection, logged in. A Client has one method for each command. What the
-// server says of the selected mailbox, asked for or not, goes to a [Recorder].
+// server says of the selected mailbox, asked for or not, goes to a [Recorder]; what
+// it says unasked of others (NOTIFY), to a [Watcher].
 // Mailbox names are wire names throughout: neither decoded nor rebuilt here.
 // Package imapwire, below, turns octets into values and back; package imaptest,
 // beside it, has servers for tests.
@@ -74,7 +75,7 @@
 //	imapwire.MaxCaps      1024          capabilities, and what ENABLED says
 //	[MaxMessages]         16,777,216    messages of a mailbox (64 MiB), ranges of a SEARCH
 //	[MaxAnswers]          33,554,432    FETCH answers to one command
-//	[MaxMailboxes]        200,000       answers to one LIST
+//	[MaxMailboxes]        200,000       answers to one LIST, LIST-STATUS too
 //	[MaxListOctets]       64 MiB        names and attributes in them
 //	[MaxNamespaces]       1000          namespaces
 //	[MaxPrefix]           4 KiB         the prefix of one
@@ -107,7 +108,7 @@
 // message is gone; so does a Text that is Nil. Some servers answer a message
 // that is gone with an invented text of another length: a text is to be
 // believed by its length. FETCH answers may repeat facts, and give some of
-// them. IDLE is a hint: some servers offer it and say nothing. A NO without a
+// them. IDLE and NOTIFY are hints: some servers offer them and say nothing. A NO without a
 // code says little. A server of RFC 1730 gives parts of texts by PARTIAL, one at a
 // time and by message number (partial.go).
 //

@@ -20,6 +20,10 @@ func FuzzSession(f *testing.F) {
 	f.Add([]byte(changed(true)), byte(0))
 	f.Add([]byte(changed(false)), byte(0))
 	f.Add([]byte(qresyncSession), byte(0))
+	f.Add([]byte("* PREAUTH [CAPABILITY IMAP4rev1 NOTIFY LIST-STATUS LIST-EXTENDED] hi\r\n\x1e* LIST () \"/\" INBOX\r\na1 OK\r\n\x1e"+
+		"* STATUS INBOX (MESSAGES 1)\r\na2 OK\r\n\x1e* STATUS a (MESSAGES 1)\r\na3 OK\r\na4 NO\r\n\x1e"+
+		"* LIST () \"/\" a\r\n* STATUS a (MESSAGES 1 HIGHESTMODSEQ 9)\r\na5 OK\r\n\x1ea6 NO [BADEVENT FlagChange] no\r\n\x1e"+
+		"* LIST (\\NonExistent) \".\" b (\"OLDNAME\" ({1}\r\na))\r\na7 OK\r\n* STATUS b (HIGHESTMODSEQ 7)\r\n* OK [NOTIFICATIONOVERFLOW] no more\r\n"), byte(0))
 	f.Fuzz(func(t *testing.T, sent []byte, cut byte) {
 		near, far := net.Pipe()
 		served := make(chan struct{})
@@ -110,6 +114,9 @@ func everything(ctx context.Context, c *Client) (octets int) {
 	}
 	c.List(ctx, "", "*")
 	c.Status(ctx, "INBOX", "MESSAGES")
+	c.Statuses(ctx, []string{"INBOX", "a"}, "MESSAGES")
+	c.ListStatus(ctx, []string{"INBOX", "a"}, "MESSAGES")
+	c.Notify(ctx, &watched{})
 	c.Examine(ctx, "INBOX", &recorded{})
 	c.FetchMeta(ctx, set, MetaAll, func(Meta) {})
 	c.FetchText(ctx, set, Part{Chunk: 10}, count)

@@ -10,6 +10,7 @@ type ListData struct {
 	Name      string // as on the wire: never decoded, never rebuilt
 	Delimiter rune   // 0: NIL, the name has no levels
 	Attrs     []string
+	OldName   string // what it was called before it was renamed, as on the wire (RFC 5465 §5.4); empty: nothing said
 }
 
 // StatusData is the answer to STATUS (RFC 3501 §7.2.4). A value counts only
@@ -40,6 +41,7 @@ type SelectData struct {
 	HighestModSeq  ModSeq   // 0: not said
 	NoModSeq       bool     // the mailbox keeps no mod-sequences (RFC 7162 §3.1.2.2)
 	Resynced       bool     // by ExamineSince: all that has changed was told
+	MailboxID      string   // stays with the mailbox whatever its name (RFC 8474 §4.1); empty: not said
 }
 
 // Permits reports whether a flag can be set for good (RFC 3501 §7.1,

@@ -14,6 +14,7 @@ func (c *Client) status(s imapwire.Status, code imapwire.Code, text string) {
 	}
 	c.coded(s, code, text)
 	c.uidsGiven(code)
+	c.overflowed(s, code)
 	greeted := c.greet(s, code, text)
 	if s == imapwire.BYE && !greeted {
 		c.fail(c.broken(&StatusError{Op: "session", Type: "BYE", Code: code.Name, Text: text}))

@@ -152,6 +152,8 @@ func (c *Client) selectionCoded(code imapwire.Code) {
 	case "NOMODSEQ":
 		box.data.NoModSeq = true
 		c.reached(box, answered, 0)
+	case "MAILBOXID":
+		box.data.MailboxID = mailboxID(code.Args)
 	case "PERMANENTFLAGS":
 		box.data.PermanentFlags = imapwire.ParseFlags(strings.Trim(code.Args, "()"))
 	case "UIDNOTSTICKY":

@@ -54,10 +54,16 @@ func (b *hostileBox) message(uid uint32) (hostileMessage, bool) {
 	return b.messages[i], true
 }
 
+// status is STATUS of a mailbox that there is.
+func (m *hostileModel) status(name string) string {
+	b := m.boxes[name]
+	return fmt.Sprintf("* STATUS %s (MESSAGES %d UIDNEXT %d UIDVALIDITY %d UNSEEN 0 HIGHESTMODSEQ %d)", strconv.Quote(name), len(b.messages), b.next, b.validity, b.modSeq)
+}
+
 // hostileCaps are what it may offer; the program chooses at each connection.
 var hostileCaps = [...]string{
 	"IMAP4rev1 LITERAL+ IDLE UNSELECT QUOTA", "IMAP4", "IMAP4rev1", "IMAP4rev2 IMAP4rev1 IDLE ID ENABLE CONDSTORE",
-	"IMAP4rev1 IDLE LITERAL- NAMESPACE UIDPLUS LIST-STATUS STATUS=SIZE CONDSTORE QRESYNC ESEARCH ENABLE",
+	"IMAP4rev1 IDLE LITERAL- NAMESPACE UIDPLUS LIST-EXTENDED LIST-STATUS STATUS=SIZE NOTIFY CONDSTORE QRESYNC ESEARCH ENABLE",
 }
 
 func (s *hostileSession) caps() string { return hostileCaps[int(s.steps.next())%len(hostileCaps)] }
@@ -78,6 +84,13 @@ func (s *hostileSession) honest(tag, rest string) *hostileAnswer {
 	case "LIST":
 		for _, n := range s.h.model.names {
 			a.say(`* LIST (\HasNoChildren) "/" "` + n + `"`)
+			if strings.Contains(args, "RETURN (STATUS") {
+				a.say(s.h.model.status(n))
+			}
+		}
+	case "NOTIFY":
+		for _, n := range s.h.model.names {
+			a.say(s.h.model.status(n), `* LIST () "/" "`+n+`" ("OLDNAME" ("old"))`)
 		}
 	case "LOGOUT":
 		a.say("* BYE see you")
@@ -93,8 +106,8 @@ func (s *hostileSession) honest(tag, rest string) *hostileAnswer {
 		}
 		s.news(a)
 	case "STATUS":
-		if b := s.h.model.boxes[unquoted(args)]; b != nil {
-			a.say(fmt.Sprintf("* STATUS %s (MESSAGES %d UIDNEXT %d UIDVALIDITY %d UNSEEN 0 HIGHESTMODSEQ %d)", strconv.Quote(unquoted(args)), len(b.messages), b.next, b.validity, b.modSeq))
+		if name := unquoted(args); s.h.model.boxes[name] != nil {
+			a.say(s.h.model.status(name))
 		} else {
 			a.done = "NO [NONEXISTENT] no such mailbox"
 		}

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Another client of an account, by Python's imaplib: it delivers, flags, expunges, makes,
-renames and deletes what the tests then look for.
+"""Another client of an account, by Python's imaplib: it delivers, flags, expunges, moves,
+makes, renames and deletes what the tests then look for.
 
 Environment: IMAP_HOST, IMAP_PORT, IMAP_USER, IMAP_PASSWORD.
 Standard input: one request a line, a JSON list: a name and its arguments. Mailbox names
@@ -91,11 +91,18 @@ def expunge(c, mailbox, uid):
     check(c.expunge())
 
 
+def move(c, mailbox, uid, to):
+    check(c.select(quoted(mailbox)))
+    check(c.uid("COPY", str(uid), quoted(to)))
+    check(c.uid("STORE", str(uid), "+FLAGS", r"(\Deleted)"))
+    check(c.expunge())
+
+
 def select(c, mailbox):
     check(c.select(quoted(mailbox)))
 
 
-REQUESTS = {f.__name__: f for f in (append, deliver, flags, subjects, create, delete, rename, store, expunge, select)}
+REQUESTS = {f.__name__: f for f in (append, deliver, flags, subjects, create, delete, rename, store, expunge, move, select)}
 
 
 def main():
