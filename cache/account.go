@@ -41,6 +41,11 @@ type Config struct {
 	// Ledger counts what moves, and bounds it (Config.Dial's imapconn.Dialer has its
 	// Traffic). Nil: nobody counts. Close writes it.
 	Ledger *Ledger
+	// OnDelete is what Mailbox.Delete does where the server leaves a choice.
+	OnDelete OnDelete
+	// State is the directory of the spool (cache/spool), in which what is in flight
+	// outlives a crash. Empty: nothing does, and what is hidden is so until Close.
+	State string
 	// Logger is told what a user can do something about, once. Nil: nobody.
 	Logger *slog.Logger
 }
