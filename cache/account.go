@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"imapfs/cache/spool"
 	"imapfs/imapconn"
 )
 
@@ -84,6 +85,7 @@ type Account struct {
 	indexed atomic.Int64 // messages in the snapshots of the mailboxes in the tree
 
 	quota quota
+	spool *spool.Spool // nil: what is in flight is not noted
 
 	notices *notices
 	recents recents
@@ -109,6 +111,10 @@ type Account struct {
 // *Error.
 func Open(ctx context.Context, cfg Config) (*Account, error) {
 	a := newAccount(ctx, cfg)
+	if err := a.openSpool(); err != nil {
+		a.Close()
+		return nil, err
+	}
 	if err := a.begin(ctx); err != nil {
 		a.Close()
 		return nil, err
@@ -154,6 +160,7 @@ func (a *Account) begin(ctx context.Context) error {
 		return err
 	}
 	a.pool.add(first)
+	a.unpark(ctx)
 	if _, err := a.LoadTree(ctx); err != nil {
 		return err
 	}
@@ -176,6 +183,11 @@ func (a *Account) Close() error {
 		a.stop()
 	}
 	a.group.Wait()
+	if a.spool != nil && !was {
+		if err := a.spool.Close(); err != nil {
+			a.log.Warn("the spool is not closed well; what it holds is looked at by the next mount", "err", err)
+		}
+	}
 	if a.cfg.Ledger != nil && !was {
 		return a.cfg.Ledger.Close()
 	}

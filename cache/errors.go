@@ -150,6 +150,8 @@ func KindOf(err error) Kind {
 		return TooBig
 	case errors.Is(err, errExpunged), errors.Is(err, errValidity), errors.Is(err, errResized):
 		return Stale
+	case errors.Is(err, errKept):
+		return Busy
 	case errors.Is(err, errGone), errors.Is(err, errNoMessages):
 		return NotExist
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, errPatience):
