@@ -47,6 +47,8 @@ type Config struct {
 	// State is the directory of the spool (cache/spool), in which what is in flight
 	// outlives a crash. Empty: nothing does, and what is hidden is so until Close.
 	State string
+	// AnyText has texts sent, too, whose first line is no header field.
+	AnyText bool
 	// Logger is told what a user can do something about, once. Nil: nobody.
 	Logger *slog.Logger
 }

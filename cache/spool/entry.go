@@ -36,6 +36,9 @@ type Entry struct {
 // Info is what is known, from memory. Not to be modified.
 func (e *Entry) Info() *Info { return e.info.Load() }
 
+// Next is the generation after this one; nil: there is none.
+func (e *Entry) Next() *Entry { return e.next.Load() }
+
 // Size is the length of the text as written, in octets, from memory.
 func (e *Entry) Size() int64 { return e.size.Load() }
 
