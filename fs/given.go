@@ -51,7 +51,7 @@ import (
 //	link    message         copied. Anything else, or a scratch name: EPERM
 //	utimens unsent          its date
 //	  sent a moment ago     sent again with the date, in place of itself (until forget)
-//	  other ref         nothing if it has that date, else EPERM
+//	  other message         nothing if it has that date, else EPERM
 //
 // # Rename
 //
@@ -169,11 +169,16 @@ type file struct {
 	ours    bool // base was sent by this mount, from this file
 	instead bool // base was removed by name, and only waits for this text
 	doomed  bool // removed while it was being sent
+	removed bool // nobody wants its text any more
+	spent   bool // and the spool was told
 
 	date  time.Time // of utimens; zero: none
 	wrote uint64    // counts its changes
 	sent  uint64    // wrote, when the server last had it
 }
+
+// unknown says that the server has had the text, and not said as what.
+func (f *file) unknown() bool { return f.base.uid == 0 && f.base.validity != 0 }
 
 // dirty says that the server has not what the file says.
 func (f *file) dirty() bool { return f.wrote != f.sent }
@@ -394,6 +399,9 @@ func (n *names) sweep(box boxID, b *given) {
 // give gives a message a name; a file that has the name keeps it. Its former
 // name goes.
 func (n *names) give(p place, m ref) {
+	if m.uid == 0 {
+		return
+	}
 	b := n.box(p.box)
 	if e := n.entry(b, p); e != nil && (e.file != nil || e.uid == m.uid) {
 		return
@@ -402,7 +410,7 @@ func (n *names) give(p place, m ref) {
 		n.changed(p)
 	}
 	n.unname(m)
-	if m.uid == 0 || m.validity != b.validity {
+	if m.validity != b.validity {
 		return
 	}
 	if p.name != n.naming.messageName(m.uid) {
@@ -481,7 +489,7 @@ func (n *names) vanished(m ref) {
 func (n *names) remove(f *file) {
 	n.unnameFile(f)
 	n.setBase(f, ref{})
-	f.owed, f.kept = false, false
+	f.owed, f.kept, f.removed = false, false, true
 	for p, g := range n.aside {
 		if g == f {
 			delete(n.aside, p)
@@ -490,8 +498,12 @@ func (n *names) remove(f *file) {
 	n.spend(f)
 }
 
+// spend lets go of a text that nobody needs: not open, not part of a change, and
+// removed or on the server.
 func (n *names) spend(f *file) {
-	if f.opens == 0 && n.claims[f] == nil && !slices.Contains(n.pending.spent, f) {
-		n.pending.spent = append(n.pending.spent, f)
+	if f.opens > 0 || n.claims[f] != nil || f.spent || f.unsent() && !f.removed {
+		return
 	}
+	f.spent = true
+	n.pending.spent = append(n.pending.spent, f)
 }

@@ -84,6 +84,12 @@ type orphan struct {
 	instead bool
 }
 
+// orphan gives what the journal is to say of a noted file.
+func (n *names) orphan(f *file) orphan {
+	m := n.replaced(f)
+	return orphan{at: f.at, base: m, cut: f.cut || m != f.base, instead: f.instead}
+}
+
 // adopt lists a text of an earlier mount: under its name, or where that is
 // taken, its name with -2, -3 and so on. A copy of a message that was put aside, and
 // not written to, is not adopted but discarded: the message is there.

@@ -9,6 +9,12 @@ func (n *names) commit(f *file) *change {
 			n.over(c, nil)
 			return
 		}
+		f.owed = true // until it is sent
+		n.note(f)
+		if f.unknown() {
+			n.find(c, f)
+			return
+		}
 		over := n.replaced(f)
 		if !n.claim(c, f, f.at, over, f.base) {
 			return
@@ -21,9 +27,6 @@ func (n *names) commit(f *file) *change {
 			case f.at.name == "":
 				n.removedMeanwhile(c, f, l)
 				return
-			case l.err != nil:
-				f.owed = true
-				n.note(f)
 			}
 			n.settle(f)
 			n.over(c, l.err)

@@ -32,7 +32,7 @@ func (n *names) rename(from, to place) *change {
 		if !n.claim(c, from, to, f, x, g, m) {
 			return
 		}
-		if f != nil && x.uid == 0 && x.validity != 0 && !f.dirty() {
+		if f != nil && f.unknown() {
 			n.find(c, f)
 			return
 		}
@@ -55,10 +55,10 @@ type renaming struct {
 	*names
 	c        *change
 	from, to place
-	f        *file   // what from is; nil: the message x
-	x        ref // f's base, or what from is
-	g        *file   // what to is; nil: the message m, or nothing
-	m        ref // the message that to means
+	f        *file // what from is; nil: the message x
+	x        ref   // f's base, or what from is
+	g        *file // what to is; nil: the message m, or nothing
+	m        ref   // the message that to means
 }
 
 // commitFirst sends an edit under the name that it has, and begins again.
@@ -84,9 +84,9 @@ func (r renaming) commitFirst() {
 func (r renaming) message() {
 	scratch := r.naming.isScratch(r.to.name)
 	switch {
-	case r.from.box != r.to.box && scratch:
+	case r.x.box != r.to.box && scratch:
 		r.over(r.c, syscall.EPERM)
-	case r.from.box != r.to.box:
+	case r.x.box != r.to.box:
 		r.away()
 	case scratch:
 		r.putAside()
@@ -109,6 +109,9 @@ func (r renaming) take() {
 	}
 	if e := r.lookup(r.to); e.kind == foundFile && e.file != r.f {
 		return // made meanwhile
+	}
+	if r.f == nil {
+		r.f = r.box(r.x.box).behind[r.x.uid] // opened meanwhile
 	}
 	if r.f == nil {
 		r.give(r.to, r.x)
@@ -145,6 +148,9 @@ func (r renaming) putAside() {
 		f = r.newFile()
 	}
 	done := func(err error) {
+		if err == nil && (r.box(r.x.box).behind[r.x.uid] != r.f || !r.stands(r.x)) {
+			err = syscall.EBUSY // opened meanwhile, or expunged
+		}
 		if err != nil {
 			if r.f == nil {
 				r.spend(f)
@@ -211,8 +217,14 @@ func (r renaming) adoptName(y ref) {
 
 // onto renames a message to the name of another of the same mailbox.
 func (r renaming) onto() {
-	r.c.do(step{kind: stepCompare, file: r.f, message: r.x, other: r.m}, func(res result) {
+	var wrote uint64
+	if r.f != nil {
+		wrote = r.f.wrote
+	}
+	r.c.do(step{kind: stepCompare, file: r.dating(), message: r.x, other: r.m}, func(res result) {
 		switch {
+		case r.f != nil && r.f.wrote != wrote:
+			r.retry(r.c)
 		case res.err != nil:
 			r.over(r.c, res.err)
 		case res.verdict == textSame:
@@ -227,11 +239,9 @@ func (r renaming) onto() {
 				if r.g != nil && r.g.at == r.to {
 					r.remove(r.g)
 				}
+				r.x = r.m
 				if r.f != nil {
-					r.f.base = r.m
-					r.x = r.m
-				} else {
-					r.x = r.m
+					r.setBase(r.f, r.m)
 				}
 				r.take()
 				r.over(r.c, nil)
@@ -241,6 +251,15 @@ func (r renaming) onto() {
 			r.over(r.c, nil)
 		}
 	})
+}
+
+// dating gives the file whose text the renamed message is, if it was sent a
+// moment ago: it may have a date.
+func (r renaming) dating() *file {
+	if r.f != nil && r.f.whole {
+		return r.f
+	}
+	return r.recent[r.x]
 }
 
 // edit sends the renamed text again, with the flags and the date of the
@@ -255,6 +274,9 @@ func (r renaming) edit() {
 	}
 	send := func(err error) {
 		if err != nil {
+			if f != r.f {
+				r.spend(f)
+			}
 			r.over(r.c, err)
 			return
 		}
@@ -262,16 +284,24 @@ func (r renaming) edit() {
 		delete(r.recent, r.x)
 		r.send(r.c, f, s, func(l landing) {
 			if l.err != nil {
-				if f != r.f && r.stands(r.x) && f.ours {
+				switch {
+				case f == r.f:
+				case f.ours && r.stands(r.x):
 					r.recent[r.x] = f
+				default:
+					r.spend(f)
 				}
 				r.over(r.c, l.err)
 				return
 			}
 			r.x = f.base
 			r.take()
-			if f != r.f && r.stands(f.base) {
+			switch {
+			case f == r.f:
+			case r.stands(f.base):
 				r.recent[f.base] = f
+			default:
+				r.spend(f)
 			}
 			r.over(r.c, nil)
 		})
