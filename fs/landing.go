@@ -64,7 +64,7 @@ func (n *names) removedMeanwhile(c *change, f *file, l landing) {
 // A landing is what came of a text that was to be sent.
 type landing struct {
 	err    error
-	again  bool // the file changed between the comparison and the sending
+	again  bool // the file was written to before it was sent
 	beside bool // over is still there, and was not touched
 }
 
@@ -103,13 +103,13 @@ func (n *names) land(c *change, f *file, box boxID, over ref, then func(landing)
 
 // send does a stepSend.
 func (n *names) send(c *change, f *file, s step, then func(landing)) {
-	s.kind, s.file = stepSend, f
 	wrote, cut := f.wrote, f.cut
+	s.kind, s.file, s.wrote = stepSend, f, wrote
 	f.cut = false // from here on, of the text that is being sent
 	c.do(s, func(r result) {
-		if r.err != nil {
+		if r.err != nil || r.changed {
 			f.cut = f.cut || cut
-			then(landing{err: r.err})
+			then(landing{err: r.err, again: r.changed})
 			return
 		}
 		if !r.left {

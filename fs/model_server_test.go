@@ -273,6 +273,9 @@ func (w *world) compare(s step) result {
 
 func (w *world) send(o *op, s step, outcome int) result {
 	sp := w.spooled(s.file)
+	if s.file.wrote != s.wrote {
+		return result{changed: true}
+	}
 	if sp.text == nil {
 		w.Fatalf("an empty file is sent")
 	}

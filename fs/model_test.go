@@ -161,8 +161,12 @@ func (w *world) list(all map[place]seen, p place, what found) {
 	all[p] = s
 }
 
-// twin says that a message was sent from a file that does not know its UID yet.
+// twin says that a message was sent from a file that does not know its UID yet,
+// or not even that it arrived.
 func (w *world) twin(m *stored) bool {
+	if m.lost {
+		return true
+	}
 	for f, sp := range w.spool {
 		if sp.sent == m && f.unknown() && f.at.name != "" {
 			return true
@@ -518,7 +522,10 @@ func (w *world) truncate() {
 func (w *world) flush() { w.commit(w.handle()) }
 
 func (w *world) commit(f *file) *op {
-	o := &op{kind: "commit", file: f, from: f.at, to: f.at, text: w.spooled(f).text}
+	o := &op{kind: "commit", file: f, from: f.at, to: f.at}
+	if f.dirty() && f.at.name != "" {
+		o.text = w.spooled(f).text
+	}
 	w.begin(o, func() *change { return w.n.commit(f) })
 	return o
 }

@@ -76,6 +76,9 @@ func (n *names) fetch(c *change, f *file, m ref, then func(error)) {
 // written is told of each write, and each change of size to other than zero, of
 // a file that is whole.
 func (n *names) written(f *file) {
+	if !f.dirty() {
+		n.note(f)
+	}
 	f.wrote++
 	f.empty, f.kept = false, false
 }
@@ -89,6 +92,7 @@ func (n *names) truncated(f *file) bool {
 	f.kept = f.whole && f.unsent()
 	f.whole, f.empty, f.cut = true, true, true
 	f.wrote++
+	n.note(f) // before its first octet: whether it was cut decides what it may replace
 	return f.kept
 }
 
@@ -165,6 +169,10 @@ func (n *names) redate(f *file) *change {
 		name, listed := n.nameOf(m.box, m.uid)
 		wasRecent := n.recent[m] == f
 		n.send(c, f, step{box: m.box, replaces: []ref{m}, like: m}, func(l landing) {
+			if l.again {
+				n.retry(c)
+				return
+			}
 			if l.err == nil && listed {
 				n.give(place{m.box, name}, f.base)
 			}

@@ -16,6 +16,7 @@ type step struct {
 	other    ref
 	replaces []ref
 	like     ref
+	wrote    uint64 // stepSend: what file.wrote must still be when it begins
 }
 
 type stepKind uint8
@@ -46,7 +47,9 @@ const (
 	// date of like (file.date, where there is one, goes before that). Once the server has
 	// it, replaces are deleted; or REPLACE does both. The journal has all of that first,
 	// so that a crash sends once, and deletes only behind it. ENOENT for like is no error.
-	// A text that is no mail is EINVAL, before anything is sent.
+	// A text that is no mail is EINVAL, before anything is sent. If the file was written to
+	// since the step was given, nothing is sent, and the result says so; what is written
+	// while it is being sent does not change what is sent.
 	stepSend
 
 	// stepDelete: message. That it is gone already is no error.
@@ -63,6 +66,7 @@ type result struct {
 	err      error             // with nil, it was done
 	validity cache.UIDValidity // of what arrived
 	uid      cache.UID         // of what arrived; 0: not known yet
+	changed  bool              // stepSend: the file is not as it was
 	left     bool              // stepSend: it arrived, and not all of replaces is deleted
 	verdict  verdict           // stepCompare
 }

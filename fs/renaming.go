@@ -68,6 +68,10 @@ func (r renaming) commitFirst() {
 		return
 	}
 	r.land(r.c, r.f, r.x.box, r.x, func(l landing) {
+		if l.again {
+			r.retry(r.c)
+			return
+		}
 		if l.err != nil {
 			if !r.f.scratch {
 				r.f.owed = true
@@ -283,7 +287,7 @@ func (r renaming) edit() {
 		s := step{box: r.to.box, replaces: []ref{r.m, r.x}, like: r.m}
 		delete(r.recent, r.x)
 		r.send(r.c, f, s, func(l landing) {
-			if l.err != nil {
+			if l.err != nil || l.again {
 				switch {
 				case f == r.f:
 				case f.ours && r.stands(r.x):
@@ -291,7 +295,11 @@ func (r renaming) edit() {
 				default:
 					r.spend(f)
 				}
-				r.over(r.c, l.err)
+				if l.again {
+					r.retry(r.c)
+				} else {
+					r.over(r.c, l.err)
+				}
 				return
 			}
 			r.x = f.base
