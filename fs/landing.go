@@ -28,7 +28,6 @@ func (n *names) commit(f *file) *change {
 				n.removedMeanwhile(c, f, l)
 				return
 			}
-			n.settle(f)
 			n.over(c, l.err)
 		})
 	})

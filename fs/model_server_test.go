@@ -354,7 +354,12 @@ func (w *world) spooled(f *file) *spooled {
 func (w *world) after() {
 	a := w.n.after()
 	for _, f := range a.noted {
-		w.spooled(f).journal = w.n.orphan(f)
+		sp := w.spooled(f)
+		sp.journal = w.n.orphan(f)
+		if u := sp.unknown; u != nil && w.find(f.base) == u.message {
+			u.message.lost = false
+			sp.sent, sp.unknown = u.message, nil
+		}
 	}
 	for _, f := range a.spent {
 		sp := w.spool[f]
@@ -398,6 +403,8 @@ func (w *world) crash() {
 				for _, m := range u.replaces {
 					if s := w.find(m); s != nil && s != u.message {
 						w.erase(s, u.text) // as the journal says
+					} else if s == nil && len(u.replaces) > 1 {
+						w.copies[u.text.body]++ // what was renamed was then moved: a duplicate, no loss
 					}
 				}
 				if u.text == x {

@@ -122,6 +122,8 @@ type seen struct {
 	text   *text // nil: zero octets
 	file   *file
 	stored *stored
+
+	unknown bool // which message it is
 }
 
 // listing is what a person sees: all names of both mailboxes.
@@ -184,7 +186,7 @@ func (w *world) seen(what found) seen {
 		return seen{text: m.text, stored: m}
 	}
 	f := what.file
-	s := seen{file: f, stored: w.find(f.base)}
+	s := seen{file: f, stored: w.find(f.base), unknown: f.unknown()}
 	if f.whole || w.spool[f] != nil && w.spool[f].text != nil {
 		s.text = w.spool[f].text
 	} else if s.stored != nil {
@@ -423,7 +425,7 @@ func (w *world) judgeRename(o *op, src, was seen, had bool, after map[place]seen
 		return
 	}
 	now := after[o.to]
-	away := src.stored != nil && o.from.box != o.to.box
+	away := (src.stored != nil || src.unknown) && o.from.box != o.to.box
 	if now.text != src.text && !(away && was.file != nil) {
 		w.Fatalf("%s: it shows %v, and not %v", w.tell(o), now, src)
 	}

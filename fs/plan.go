@@ -129,7 +129,12 @@ func (n *names) release(c *change) {
 		delete(n.claims, k)
 	}
 	for _, k := range held {
-		if f, ok := k.(*file); ok && f.at.name == "" && n.recent[f.base] != f {
+		f, ok := k.(*file)
+		switch {
+		case !ok:
+		case f.at.name != "":
+			n.settle(f)
+		case n.recent[f.base] != f:
 			n.spend(f)
 		}
 	}
