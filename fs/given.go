@@ -61,7 +61,8 @@ import (
 //	message → free name         given name
 //	message → scratch name      put aside; EPERM in another mailbox. Its text is fetched first
 //	put aside → ordinary name   as the message: nothing happened to it
-//	message → unsent file       as to its base; the unsent text is discarded
+//	message → unsent file       as to its base; the unsent text is discarded, once the server
+//	                            has said that the message is there
 //	message → message           compared. Equal: the renamed one is deleted. The same message:
 //	                            sent again with the flags and the date of the old (an APPEND is the
 //	                            only way to set a date), in place of both, so that at each moment

@@ -102,6 +102,10 @@ func (n *names) land(c *change, f *file, box boxID, over ref, then func(landing)
 
 // send does a stepSend.
 func (n *names) send(c *change, f *file, s step, then func(landing)) {
+	if f.empty {
+		then(landing{again: true})
+		return
+	}
 	wrote, cut := f.wrote, f.cut
 	s.kind, s.file, s.wrote = stepSend, f, wrote
 	f.cut = false // from here on, of the text that is being sent

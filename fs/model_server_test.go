@@ -273,7 +273,8 @@ func (w *world) compare(s step) result {
 
 func (w *world) send(o *op, s step, outcome int) result {
 	sp := w.spooled(s.file)
-	if s.file.wrote != s.wrote {
+	stale := func(m ref) bool { return m.validity != w.boxes[m.box].validity }
+	if s.file.wrote != s.wrote || slices.ContainsFunc(s.replaces, stale) {
 		return result{changed: true}
 	}
 	if sp.text == nil {

@@ -124,6 +124,7 @@ type seen struct {
 	stored *stored
 
 	unknown bool // which message it is
+	gone    bool // expunged by another client, which the mount has not heard yet
 }
 
 // listing is what a person sees: all names of both mailboxes.
@@ -181,7 +182,7 @@ func (w *world) seen(what found) seen {
 	if what.kind == foundMessage {
 		m := w.find(what.msg)
 		if m == nil {
-			return seen{}
+			return seen{gone: true}
 		}
 		return seen{text: m.text, stored: m}
 	}
@@ -421,7 +422,7 @@ func (w *world) judge(o *op, before map[place]seen) {
 }
 
 func (w *world) judgeRename(o *op, src, was seen, had bool, after map[place]seen, left map[int]int) {
-	if o.from == o.to {
+	if o.from == o.to || src.gone {
 		return
 	}
 	now := after[o.to]

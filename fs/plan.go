@@ -48,8 +48,9 @@ const (
 	// it, replaces are deleted; or REPLACE does both. The journal has all of that first,
 	// so that a crash sends once, and deletes only behind it. ENOENT for like is no error.
 	// A text that is no mail is EINVAL, before anything is sent. If the file was written to
-	// since the step was given, nothing is sent, and the result says so; what is written
-	// while it is being sent does not change what is sent.
+	// since the step was given, or replaces are of an earlier UIDVALIDITY, nothing is sent,
+	// and the result says so; what is written while it is being sent does not change
+	// what is sent.
 	stepSend
 
 	// stepDelete: message. That it is gone already is no error.
@@ -66,7 +67,7 @@ type result struct {
 	err      error             // with nil, it was done
 	validity cache.UIDValidity // of what arrived
 	uid      cache.UID         // of what arrived; 0: not known yet
-	changed  bool              // stepSend: the file is not as it was
+	changed  bool              // stepSend: nothing was sent, as things are not as they were
 	left     bool              // stepSend: it arrived, and not all of replaces is deleted
 	verdict  verdict           // stepCompare
 }

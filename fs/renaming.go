@@ -99,6 +99,17 @@ func (r renaming) message() {
 		r.over(r.c, syscall.EBUSY)
 	case r.stands(r.m):
 		r.onto()
+	case r.g != nil && r.g.unsent():
+		// Its text is about to go: not for a message that another client has expunged.
+		r.c.do(step{kind: stepCompare, message: r.x, other: r.x}, func(res result) {
+			switch {
+			case res.err == nil && res.verdict == textGone:
+				res.err = syscall.ENOENT
+			case res.err == nil:
+				r.take()
+			}
+			r.over(r.c, res.err)
+		})
 	default:
 		r.take()
 		r.over(r.c, nil)
@@ -282,6 +293,10 @@ func (r renaming) edit() {
 				r.spend(f)
 			}
 			r.over(r.c, err)
+			return
+		}
+		if r.f != nil && r.f.dirty() {
+			r.retry(r.c)
 			return
 		}
 		s := step{box: r.to.box, replaces: []ref{r.m, r.x}, like: r.m}
