@@ -234,6 +234,9 @@ func (w *world) do(o *op, outcome int) (r result) {
 			}
 			delete(w.boxes[s.message.box].messages, s.message.uid)
 			w.publish(s.message.box)
+			if outcome == 2 && w.n.lookup(o.from).kind == foundFile {
+				w.copies[m.text.body]++ // the file has its text, and no message any more: a duplicate, no loss
+			}
 		} else {
 			dup := *m
 			m = &dup

@@ -377,7 +377,6 @@ func (w *world) judge(o *op, before map[place]seen) {
 			left[s.text.body]++
 		}
 	}
-	was, had := before[o.to]
 	src := before[o.from]
 	for p, s := range before {
 		if s.text == nil || p == o.from || o.kind == "rename" && p == o.to {
@@ -417,12 +416,14 @@ func (w *world) judge(o *op, before map[place]seen) {
 			w.Fatalf("%s: one of them shows something else", w.tell(o))
 		}
 	case "rename":
-		w.judgeRename(o, src, was, had, after, left)
+		w.judgeRename(o, before, after, left)
 	}
 }
 
-func (w *world) judgeRename(o *op, src, was seen, had bool, after map[place]seen, left map[int]int) {
-	if o.from == o.to || src.gone {
+func (w *world) judgeRename(o *op, before, after map[place]seen, left map[int]int) {
+	src := before[o.from]
+	was, had := before[o.to]
+	if _, listed := before[o.from]; !listed || o.from == o.to || src.gone {
 		return
 	}
 	now := after[o.to]
