@@ -35,7 +35,7 @@ func (n *names) commit(f *file) *change {
 
 // replaced gives the message that a file would replace under its present name.
 func (n *names) replaced(f *file) ref {
-	if n.stands(f.base) {
+	if n.stands(f.base) && f.base.box == f.at.box {
 		return f.base
 	}
 	if a := n.aside[f.at]; a != nil && n.stands(a.base) {
@@ -65,6 +65,9 @@ type landing struct {
 	err    error
 	again  bool // the file was written to before it was sent
 	beside bool // over is still there, and was not touched
+
+	// of send: the file that was listed for the last of replaces, if not the one sent
+	other *file
 }
 
 // land sends the text of f to a mailbox: in the place of over where that is
@@ -115,6 +118,11 @@ func (n *names) send(c *change, f *file, s step, then func(landing)) {
 			then(landing{err: r.err, again: r.changed})
 			return
 		}
+		var other *file
+		if k := len(s.replaces); k > 0 {
+			last := s.replaces[k-1]
+			other = n.box(last.box).behind[last.uid]
+		}
 		if !r.left {
 			for _, m := range s.replaces {
 				n.vanished(m)
@@ -123,7 +131,10 @@ func (n *names) send(c *change, f *file, s step, then func(landing)) {
 		f.sent, f.arrived, f.ours, f.owed, f.instead = wrote, true, true, false, false
 		n.setBase(f, ref{s.box, r.validity, r.uid})
 		n.note(f)
-		then(landing{})
+		if other == f || r.left {
+			other = nil
+		}
+		then(landing{other: other})
 	})
 }
 
@@ -138,15 +149,15 @@ func (n *names) settle(f *file) {
 	}
 	at, m := f.at, f.base
 	stands := n.stands(m)
-	b := n.box(at.box)
-	if b.behind[m.uid] == f {
+	if b := n.box(m.box); b.behind[m.uid] == f {
 		delete(b.behind, m.uid)
 	}
 	n.changed(at)
+	b := n.box(at.box)
 	e := b.names[at.name]
 	f.at.name = ""
 	switch {
-	case !stands, at.name == n.naming.messageName(m.uid):
+	case !stands, m.box != at.box, at.name == n.naming.messageName(m.uid):
 		n.drop(b, e)
 	default:
 		e.file, e.uid = nil, m.uid
@@ -173,7 +184,8 @@ func (n *names) found(f *file, m ref) {
 	n.settle(f)
 }
 
-// forget ends the time in which a text can be given another date.
+// forget ends the time in which a text can be given another date. That time
+// begins, also anew, when the file is noted.
 func (n *names) forget(f *file) {
 	if n.recent[f.base] == f {
 		delete(n.recent, f.base)

@@ -407,8 +407,8 @@ func (w *world) crash() {
 				for _, m := range u.replaces {
 					if s := w.find(m); s != nil && s != u.message {
 						w.erase(s, u.text) // as the journal says
-					} else if s == nil && len(u.replaces) > 1 {
-						w.copies[u.text.body]++ // what was renamed was then moved: a duplicate, no loss
+					} else if s == nil {
+						w.copies[u.text.body]++ // it was moved, its answer being lost: a duplicate, no loss
 					}
 				}
 				if u.text == x {

@@ -234,7 +234,7 @@ func (w *world) check() {
 				continue
 			}
 			if shown[ref{id, w.boxes[id].validity, uid}] == "" {
-				w.Fatalf("%d/%d is not listed", id, uid)
+				w.Fatalf("%d/%d is not listed: %+v", id, uid, w.n.box(id).behind[uid])
 			}
 		}
 	}
@@ -710,6 +710,11 @@ func (w *world) renumber() {
 	for _, uid := range slices.Backward(uids) {
 		b.messages[b.next] = old[uid]
 		b.next++
+	}
+	for _, f := range w.n.box(box).behind {
+		if sp := w.spool[f]; sp != nil && sp.text != nil && w.n.stands(f.base) && f.scratch {
+			w.copies[sp.text.body]++ // put aside, and its message cannot be known again: a duplicate, no loss
+		}
 	}
 	w.noisy = true
 	w.publish(box)

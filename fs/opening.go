@@ -34,7 +34,7 @@ func (n *names) open(p place) (*file, error) {
 		return what.file, nil
 	case foundMessage:
 		f := n.recent[what.msg]
-		if f != nil {
+		if f != nil && n.claims[f] == nil {
 			delete(n.recent, what.msg)
 		} else {
 			f = n.newFile()
@@ -173,7 +173,9 @@ func (n *names) redate(f *file) *change {
 				n.retry(c)
 				return
 			}
-			if l.err == nil && listed {
+			if l.other != nil {
+				n.setBase(l.other, f.base) // opened meanwhile
+			} else if l.err == nil && listed {
 				n.give(place{m.box, name}, f.base)
 			}
 			if l.err == nil && wasRecent && f.at.name == "" && n.stands(f.base) {

@@ -29,7 +29,7 @@ func (n *names) rename(from, to place) *change {
 		if g != nil && !g.scratch {
 			m = g.base
 		}
-		if !n.claim(c, from, to, f, x, g, m) {
+		if !n.claim(c, from, to, f, x, g, m, n.recent[x]) {
 			return
 		}
 		if f != nil && f.unknown() {
@@ -123,7 +123,11 @@ func (r renaming) take() {
 		r.remove(r.g)
 	}
 	if e := r.lookup(r.to); e.kind == foundFile && e.file != r.f {
-		return // made meanwhile
+		// Made meanwhile. What is renamed has its number, once nobody has it open.
+		if r.f != nil && !r.f.dirty() && r.stands(r.f.base) {
+			r.f.scratch = false
+		}
+		return
 	}
 	if r.f == nil {
 		r.f = r.box(r.x.box).behind[r.x.uid] // opened meanwhile
@@ -204,10 +208,12 @@ func (r renaming) away() {
 		r.vanished(r.x)
 		taken := r.lookup(r.to).kind == foundFile
 		switch {
-		case r.f != nil && r.f.at.name != "" && r.f.opens > 0 && !taken:
+		case r.f != nil && (r.f.opens > 0 || r.f.unsent()) && !taken:
 			r.f.base = ref{}
 			r.rebind()
 			r.setBase(r.f, y)
+		case r.f != nil && r.f.unsent():
+			// Written meanwhile: it stays where it is, and is sent as new.
 		case r.f != nil:
 			r.remove(r.f)
 			fallthrough
@@ -316,6 +322,9 @@ func (r renaming) edit() {
 					r.over(r.c, l.err)
 				}
 				return
+			}
+			if l.other != nil && f != r.f {
+				r.setBase(l.other, f.base) // opened meanwhile
 			}
 			r.x = f.base
 			r.take()
