@@ -84,7 +84,7 @@ import (
 //	another client expunges     the given name is nobody's; an edit of it is sent as new
 //	new UIDVALIDITY             given names die, and so do bases; files stay
 //	refresh                     given names of messages die; files stay
-//	mailbox removed             its names die; unsent texts stay in the spool
+//	mailbox removed             its names die; texts that only the spool has stay in it
 //	crash                       given names die; texts of the spool are adopted as they were
 
 // boxID names a mailbox for as long as the mount lasts: directory.number, which
@@ -160,18 +160,18 @@ type file struct {
 	base  ref   // what the server has for it, or what it is an edit of
 	opens int
 
-	empty   bool // 0 octets
-	whole   bool // its text is in the spool, not to be fetched from base
-	cut     bool // to zero octets since base was its text
-	kept    bool // was cut to zero, and the spool has what it was
-	scratch bool // by the name it was given; with a base: put aside
-	owed    bool // a commit failed, or is due behind the last release
-	arrived bool // the server has had a text of it
-	ours    bool // base was sent by this mount, from this file
-	instead bool // base was removed by name, and only waits for this text
-	doomed  bool // removed while it was being sent
-	removed bool // nobody wants its text any more
-	spent   bool // and the spool was told
+	empty    bool // 0 octets
+	whole    bool // its text is in the spool, not to be fetched from base
+	cut      bool // to zero octets since base was its text
+	kept     bool // was cut to zero, and the spool has what it was
+	scratch  bool // by the name it was given; with a base: put aside
+	owed     bool // a commit failed, or is due behind the last release
+	arrived  bool // the server has had a text of it
+	ours     bool // base was sent by this mount, from this file
+	instead  bool // base was removed by name, and only waits for this text
+	doomed   bool // removed while it was being sent
+	orphaned bool // its mailbox is gone, and the spool keeps its text
+	spent    bool // and the spool was told
 
 	date  time.Time // of utimens; zero: none
 	wrote uint64    // counts its changes
@@ -492,7 +492,7 @@ func (n *names) vanished(m ref) {
 func (n *names) remove(f *file) {
 	n.unnameFile(f)
 	n.setBase(f, ref{})
-	f.owed, f.kept, f.removed = false, false, true
+	f.owed, f.kept = false, false
 	for p, g := range n.aside {
 		if g == f {
 			delete(n.aside, p)
@@ -501,10 +501,10 @@ func (n *names) remove(f *file) {
 	n.spend(f)
 }
 
-// spend lets go of a text that nobody needs: not open, not part of a change, and
-// removed or on the server.
+// spend lets go of a text that nobody needs, unless it is open, or part of a
+// change that will do so.
 func (n *names) spend(f *file) {
-	if f.opens > 0 || n.claims[f] != nil || f.spent || f.unsent() && !f.removed {
+	if f.opens > 0 || n.claims[f] != nil || f.spent || f.orphaned {
 		return
 	}
 	f.spent = true

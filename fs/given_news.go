@@ -53,26 +53,27 @@ func (n *names) refresh(box boxID) {
 	}
 }
 
-// gone is told that a mailbox is no more. The files that only the spool has now
-// are returned: they are still in it, and named nowhere.
+// gone is told that a mailbox is no more. The files whose texts only the spool has
+// now, scratch included, are returned: they stay in it, and are named nowhere.
 func (n *names) gone(box boxID) []*file {
 	b := n.box(box)
 	n.expire(box, b)
-	var unsent []*file
+	var orphaned []*file
 	for _, e := range b.order {
 		if e.dead || e.file == nil {
 			continue
 		}
 		f := e.file
-		if f.unsent() {
+		if f.whole && (!f.empty || f.kept) && (f.dirty() || f.scratch) {
 			n.unnameFile(f)
-			unsent = append(unsent, f)
+			f.orphaned = true
+			orphaned = append(orphaned, f)
 			continue
 		}
 		n.remove(f)
 	}
 	delete(n.boxes, box)
-	return unsent
+	return orphaned
 }
 
 // An orphan is a text that the spool has from an earlier mount, as its journal

@@ -96,6 +96,7 @@ type world struct {
 
 	condemned map[*stored]bool // to be deleted, as somebody said so
 	unwanted  map[*file]bool   // the same of texts
+	orphans   map[*file]bool   // of texts whose mailbox is gone
 	known     map[int]bool     // bodies that the server has had
 	copies    map[int]int      // bodies that were copied
 	noisy     bool             // something happened besides the operation that is looked at

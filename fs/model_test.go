@@ -30,6 +30,7 @@ func TestNamesAndEdits(t *testing.T) {
 			heard:     make(map[boxID]heard),
 			condemned: make(map[*stored]bool),
 			unwanted:  make(map[*file]bool),
+			orphans:   make(map[*file]bool),
 			known:     make(map[int]bool),
 			copies:    make(map[int]int),
 		}
@@ -64,6 +65,7 @@ func TestNamesAndEdits(t *testing.T) {
 			"expunge":  w.as((*world).expunge),
 			"hear":     w.as((*world).hear),
 			"renumber": w.as((*world).renumber),
+			"vanish":   w.as((*world).vanish),
 			"refresh":  w.as((*world).refresh),
 			"crash":    w.as((*world).crash),
 			"program":  w.as((*world).program),
@@ -239,7 +241,7 @@ func (w *world) check() {
 		}
 	}
 	for f, sp := range w.spool {
-		if sp.text != nil && !w.known[sp.text.body] && !w.unwanted[f] && !files[f] {
+		if sp.text != nil && !w.known[sp.text.body] && !w.unwanted[f] && !w.orphans[f] && !files[f] {
 			w.Fatalf("text %d of file %d is listed nowhere", sp.text.body, f.id)
 		}
 	}
@@ -717,6 +719,23 @@ func (w *world) renumber() {
 		}
 	}
 	w.noisy = true
+	w.publish(box)
+	w.after()
+}
+
+// vanish takes a mailbox away, and makes another of that name.
+func (w *world) vanish() {
+	if rapid.IntRange(0, 7).Draw(w.T, "really") > 0 {
+		w.Skip("not now")
+	}
+	box := boxID(rapid.IntRange(1, 2).Draw(w.T, "box"))
+	b := w.boxes[box]
+	b.validity++
+	b.next, b.messages = 1, make(map[cache.UID]*stored)
+	w.noisy = true
+	for _, f := range w.n.gone(box) {
+		w.orphans[f] = true
+	}
 	w.publish(box)
 	w.after()
 }
