@@ -64,3 +64,18 @@ func adoptedName(name string, i int) string {
 	}
 	return name + mark
 }
+
+// unescapeName is the inverse of mailboxName, but for names that were cut.
+func unescapeName(name string) string {
+	var b strings.Builder
+	for i := 0; i < len(name); i++ {
+		if name[i] == '%' && i+2 < len(name) && isHex(name[i+1]) && isHex(name[i+2]) {
+			n, _ := strconv.ParseUint(name[i+1:i+3], 16, 8)
+			b.WriteByte(byte(n))
+			i += 2
+			continue
+		}
+		b.WriteByte(name[i])
+	}
+	return b.String()
+}
