@@ -134,10 +134,10 @@ func (m *Mailbox) permitted(said imapconn.SelectData, flags []string) (kept []st
 	return kept
 }
 
-// permits reports whether a mailbox keeps a flag. Who says that any may be made means
-// those as well that there are.
+// permits reports whether a mailbox keeps a flag. Who lets keywords be made keeps every
+// flag: some name only those there are.
 func permits(said imapconn.SelectData, f string) bool {
-	return said.Permits(f) || has(said.PermanentFlags, `\*`) && has(said.Flags, f)
+	return said.Permits(f) || has(said.PermanentFlags, `\*`)
 }
 
 // changed is flags with some added and some taken away, sorted.
