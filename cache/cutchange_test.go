@@ -19,6 +19,11 @@ import (
 type cutter struct {
 	addr string
 
+	// meet is called with each line to the server, before it gets it; rewrite with each
+	// line from it. nil: as they are.
+	meet    func(line string)
+	rewrite func(line string) string
+
 	mu    sync.Mutex
 	word  string // empty: nothing is cut
 	after bool
@@ -92,6 +97,9 @@ func (c *cutter) relay(client, server net.Conn) {
 			if over || err != nil {
 				return
 			}
+			if c.rewrite != nil {
+				line = c.rewrite(line)
+			}
 			if !lost {
 				client.Write([]byte(line))
 			}
@@ -103,6 +111,9 @@ func (c *cutter) relay(client, server net.Conn) {
 		if err != nil {
 			server.Close()
 			return
+		}
+		if c.meet != nil {
+			c.meet(line)
 		}
 		cut, after := c.meets(line)
 		if cut && !after {
