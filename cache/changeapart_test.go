@@ -271,7 +271,13 @@ func TestAStaleListingBringsNothingBack(t *testing.T) {
 }
 
 func TestAMoveOfWhatIsGoneSaysSo(t *testing.T) {
-	s, p, c := memoryChanges(t)
+	d := dovecot(t, imaptest.DovecotOptions{}) // the server in memory breaks down over it
+	s := changeServer{d.Addr, d.User, d.Password}
+	p := newPeer(t, s)
+	p.fill("A", 5, 100)
+	p.fill("B", 2, 200)
+	c := newCutter(t, d.Addr)
+	s.addr = c.addr
 	var gone atomic.Bool
 	c.meet = func(line string) {
 		if strings.Contains(line, " MOVE ") && !gone.Swap(true) {

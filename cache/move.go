@@ -199,9 +199,12 @@ func (r *relocation) copy(l *lease, moving bool) error {
 
 // refused says which mailbox a refusal is about: a target that is gone is not m.
 func (r *relocation) refused(err error) error {
-	if KindOf(err) == NotExist {
+	switch KindOf(err) {
+	case NotExist:
 		r.m.account.trees.distrust()
 		return failure("move to", r.to, 0, err)
+	case Stale: // EXPUNGEISSUED
+		return &Error{Op: "move", Mailbox: r.m.full(), UID: r.uid, Kind: NotExist, Err: err}
 	}
 	return err
 }
