@@ -129,6 +129,9 @@ func (n *names) send(c *change, f *file, s step, then func(landing)) {
 			}
 		}
 		f.sent, f.arrived, f.ours, f.owed, f.instead = wrote, true, true, false, false
+		if n.recent[f.base] == f {
+			delete(n.recent, f.base)
+		}
 		n.setBase(f, ref{s.box, r.validity, r.uid})
 		n.note(f)
 		if other == f || r.left {
@@ -139,9 +142,10 @@ func (n *names) send(c *change, f *file, s step, then func(landing)) {
 }
 
 // settle makes a file its message again when nothing more is to come of it: the
-// entry stays, and with it its place in a listing.
+// entry stays, and with it its place in a listing. During a change of it nothing is
+// done: its end does it.
 func (n *names) settle(f *file) {
-	if f.opens > 0 || f.at.name == "" || f.scratch || f.dirty() || !f.arrived {
+	if f.opens > 0 || n.claims[f] != nil || f.at.name == "" || f.scratch || f.dirty() || !f.arrived {
 		return
 	}
 	if f.base.validity != 0 && f.base.uid == 0 && f.base.validity == n.box(f.at.box).validity {

@@ -306,7 +306,15 @@ func (w *world) drive(o *op, sure bool) {
 
 func (w *world) advance(o *op, outcome int) {
 	w.condemn(o)
-	r := w.do(o, outcome)
+	var r result
+	if o.held != nil {
+		r, o.held = *o.held, nil
+		if sp := w.spool[o.c.step.file]; o.c.step.kind == stepSend && sp.unknown != nil {
+			sp.unknown.message.lost, sp.unknown = false, nil
+		}
+	} else {
+		r = w.do(o, outcome)
+	}
 	w.condemn(o)
 	w.n.done(o.c, r)
 	w.after()
@@ -403,6 +411,11 @@ func (w *world) judge(o *op, before map[place]seen) {
 		}
 		if s := after[o.from]; s.text != o.text || s.stored == nil || s.stored.text != o.text {
 			w.Fatalf("%s: %v shows %v, and not text %d", w.tell(o), o.from, s, o.text.body)
+		}
+		if e := o.earlier; e != nil && e.text.id == o.text.id {
+			if box, uid := w.locate(e); box != 0 {
+				w.Fatalf("%s: %d/%d, which it sent before, is still there", w.tell(o), box, uid)
+			}
 		}
 	case "unlink":
 		if src.stored != nil && src.file == nil {
@@ -531,6 +544,9 @@ func (w *world) commit(f *file) *op {
 	o := &op{kind: "commit", file: f, from: f.at, to: f.at}
 	if f.dirty() && f.at.name != "" {
 		o.text = w.spooled(f).text
+		if f.unknown() {
+			o.earlier = w.spooled(f).sent
+		}
 	}
 	w.begin(o, func() *change { return w.n.commit(f) })
 	return o
@@ -601,12 +617,29 @@ func (w *world) step() {
 	if on := o.c.step.on; on != nil && on.step.kind != stepOver {
 		w.Skip("waits")
 	}
-	if !o.over() {
+	switch {
+	case o.over():
+	case o.held == nil && o.c.step.on == nil && rapid.IntRange(0, 2).Draw(w.T, "hold") == 0:
+		w.hold(o)
+	default:
 		w.advance(o, max(0, rapid.IntRange(-7, 2).Draw(w.T, "outcome")))
 	}
 	if o.over() {
 		w.ended(o)
 	}
+}
+
+// hold does the step of an operation, and keeps the answer back.
+func (w *world) hold(o *op) {
+	w.condemn(o)
+	r := w.do(o, 0)
+	o.held = &r
+	if s := o.c.step; s.kind == stepSend && r.err == nil && !r.changed {
+		sp := w.spool[s.file]
+		sp.sent.lost = true
+		sp.unknown = &unanswered{message: sp.sent, text: sp.sent.text}
+	}
+	w.after()
 }
 
 // retry sends what is owed.
