@@ -399,13 +399,16 @@ func (n *names) sweep(box boxID, b *given) {
 	b.limit = max(minSweep, 2*len(b.names))
 }
 
-// give gives a message a name; a file that has the name keeps it. Its former
-// name goes.
+// give gives a message a name, and its former name goes; but a file that has the name
+// keeps it, and so does the message, if a file is listed for it.
 func (n *names) give(p place, m ref) {
 	if m.uid == 0 {
 		return
 	}
 	b := n.box(p.box)
+	if b.behind[m.uid] != nil && m.validity == b.validity {
+		return
+	}
 	if e := n.entry(b, p); e != nil && (e.file != nil || e.uid == m.uid) {
 		return
 	} else if e != nil {
