@@ -188,7 +188,7 @@ func (f *file) dirty() bool { return f.wrote != f.sent }
 func (f *file) unsent() bool { return f.dirty() && !f.scratch && (!f.empty || f.kept) }
 
 // aftermath is what a caller owes when it has the lock no more, before it
-// answers. Noted files have what orphan says written to the journal. Spent texts leave
+// answers. Noted files that are owed are to be committed, now or later. They have what orphan says written to the journal. Spent texts leave
 // the spool. An earlier stepSend of either whose outcome nobody knows is settled behind it: a
 // message that came of it and is not file.base is deleted. The kernel is told of
 // changed names.

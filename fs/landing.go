@@ -132,7 +132,7 @@ func (n *names) send(c *change, f *file, s step, then func(landing)) {
 		if n.recent[f.base] == f {
 			delete(n.recent, f.base)
 		}
-		n.setBase(f, ref{s.box, r.validity, r.uid})
+		n.came(f, ref{s.box, r.validity, r.uid})
 		n.note(f)
 		if other == f || r.left {
 			other = nil
@@ -184,8 +184,17 @@ func (n *names) found(f *file, m ref) {
 	if f.base.uid != 0 || !f.arrived || f.base.box != m.box || f.base.validity != m.validity {
 		return
 	}
-	n.setBase(f, m)
+	n.came(f, m)
 	n.settle(f)
+}
+
+// came is setBase of a message that has just become known. Somebody may have
+// opened it by its number before: then it is listed as that file.
+func (n *names) came(f *file, m ref) {
+	if h := n.box(m.box).behind[m.uid]; m.uid != 0 && h != nil && h != f {
+		m = ref{}
+	}
+	n.setBase(f, m)
 }
 
 // forget ends the time in which a text can be given another date. That time

@@ -157,7 +157,7 @@ func (w *world) erase(s *stored, by *text) {
 	case s.lost:
 	case w.condemned[s]:
 		for p, f := range w.n.aside {
-			if e := w.n.lookup(p); by == nil && w.find(f.base) == s && e.kind == foundFile && e.file.unsent() && !w.unwanted[e.file] {
+			if e := w.n.lookup(p); by == nil && w.find(f.base) == s && e.kind == foundFile && e.file.unsent() && !w.unwanted[e.file] && w.spooled(e.file).sent == nil {
 				w.Fatalf("%d/%d is deleted, and its new text at %v is not sent", box, uid, p)
 			}
 		}
@@ -428,7 +428,9 @@ func (w *world) crash() {
 			continue
 		}
 		j := sp.journal
-		j.base = base
+		if base != j.base {
+			j.base, j.instead = base, false
+		}
 		f := w.n.adopt(j)
 		w.spooled(f).text = x
 		w.after()

@@ -78,6 +78,10 @@ func TestNamesAndEdits(t *testing.T) {
 			"refresh":  w.as((*world).refresh),
 			"crash":    w.as((*world).crash),
 			"program":  w.as((*world).program),
+			"emacs":    w.as((*world).emacs),
+			"dup":      w.as((*world).dup),
+			"overlap":  w.as((*world).overlap),
+			"overlap2": w.as((*world).overlap),
 		})
 		w.T = t
 		w.finish()
@@ -452,6 +456,9 @@ func (w *world) judgeRename(o *op, before, after map[place]seen, left map[int]in
 	}
 	now := after[o.to]
 	away := (src.stored != nil || src.unknown) && o.from.box != o.to.box
+	if now.gone {
+		return // put aside, and its message is expunged
+	}
 	if now.text != src.text && !(away && was.file != nil) {
 		w.Fatalf("%s: it shows %v, and not %v", w.tell(o), now, src)
 	}
@@ -472,6 +479,10 @@ func (w *world) judgeRename(o *op, before, after map[place]seen, left map[int]in
 			w.Fatalf("%s: unsent text %d is gone", w.tell(o), was.text.body)
 		}
 	case was.stored == nil: // scratch
+	case was.file != nil && w.n.naming.isScratch(o.to.name):
+		if box, _ := w.locate(was.stored); box == 0 {
+			w.Fatalf("%s: what was put aside there is gone", w.tell(o))
+		}
 	case gone && (!same || away):
 		w.Fatalf("%s: message %d is gone", w.tell(o), was.text.body)
 	case !gone && src.text.mailOf(was.text) && !away && was.file == nil && !w.n.naming.isScratch(o.to.name):
@@ -540,7 +551,12 @@ func (w *world) writeTo(f *file) {
 func (w *world) truncate() {
 	f := w.handle()
 	sp := w.spooled(f)
-	if w.n.truncated(f) && sp.kept == nil {
+	unsent := sp.text != nil && f.whole && !w.known[sp.text.body] && !f.scratch && f.at.name != ""
+	kept := w.n.truncated(f)
+	if unsent && !kept {
+		w.Fatalf("text %d is cut, and nowhere else", sp.text.body)
+	}
+	if kept && sp.kept == nil {
 		sp.kept = sp.text
 	}
 	sp.text = nil
@@ -808,6 +824,86 @@ func (w *world) program() {
 	w.begin(&op{kind: "rename", from: temp, to: to}, func() *change { return w.n.rename(temp, to) })
 }
 
+// emacs puts a message aside, writes another text under its name, and may remove
+// what it put aside.
+func (w *world) emacs() {
+	p := w.place()
+	backup := place{p.box, p.name + "~"}
+	if s := w.seen0(p); s.stored == nil || w.seen0(backup) != (seen{}) {
+		w.Skip("no message")
+	}
+	id := w.seen0(p).text
+	w.begin(&op{kind: "rename", from: p, to: backup}, func() *change { return w.n.rename(p, backup) })
+	f, err := w.n.create(p)
+	if err != nil {
+		return
+	}
+	w.handles = append(w.handles, f)
+	w.spooled(f)
+	w.writeTo(f)
+	if x := w.spooled(f).text; id != nil && x.id != 0 {
+		x.id = id.id
+	}
+	w.commit(f)
+	if rapid.Bool().Draw(w.T, "tidy") {
+		w.begin(&op{kind: "unlink", from: backup, to: backup}, func() *change { return w.n.unlink(backup) })
+	}
+}
+
+// dup writes and flushes twice, as two programs with one descriptor do.
+func (w *world) dup() {
+	f := w.handle()
+	for range 2 {
+		w.writeTo(f)
+		w.commit(f)
+	}
+}
+
+// overlap does something to a file or a name between a step and its answer.
+func (w *world) overlap() {
+	o := &op{kind: "commit"}
+	if len(w.handles) > 0 && rapid.Bool().Draw(w.T, "a commit") {
+		f := w.handle()
+		w.writeTo(f)
+		o.file, o.from, o.to = f, f.at, f.at
+		o.c = w.n.commit(f)
+	} else {
+		o.kind, o.from, o.to = "rename", w.place(), w.place()
+		if slices.Contains(modelMailboxes, o.to.name) {
+			w.Skip("a mailbox")
+		}
+		w.condemn(o)
+		o.c = w.n.rename(o.from, o.to)
+	}
+	w.after()
+	w.running = append(w.running, o)
+	for range rapid.IntRange(0, 2).Draw(w.T, "steps") {
+		if !o.over() && o.c.step.on == nil {
+			w.advance(o, 0)
+		}
+	}
+	if o.over() || o.c.step.on != nil {
+		return
+	}
+	w.hold(o)
+	f := o.file
+	if f == nil {
+		var err error
+		if f, err = w.n.open(o.from); err != nil {
+			return
+		}
+		w.spooled(f)
+		w.handles = append(w.handles, f)
+		w.after()
+	}
+	if rapid.Bool().Draw(w.T, "write") {
+		w.writeTo(f)
+	}
+	if rapid.Bool().Draw(w.T, "finish it") {
+		w.drive(o, false)
+	}
+}
+
 // finish lets everything come to its end with a server that does all it is asked.
 func (w *world) finish() {
 	for len(w.running) > 0 {
@@ -837,7 +933,7 @@ func (w *world) finish() {
 		if f == nil || f.scratch || f.empty || s.text == nil || s.text.id == 0 || f.unknown() {
 			continue
 		}
-		w.Fatalf("%v (file %d, text %d) is not on the server: %+v", p, f.id, s.text.body, f)
+		w.Fatalf("%v (file %d, text %d) is not on the server: %d %d %+v", p, f.id, s.text.body, f.wrote, f.sent, f)
 	}
 }
 
