@@ -84,8 +84,9 @@ type Account struct {
 
 	indexed atomic.Int64 // messages in the snapshots of the mailboxes in the tree
 
-	quota quota
-	spool *spool.Spool // nil: what is in flight is not noted
+	quota  quota
+	spool  *spool.Spool // nil: what is in flight is not noted
+	drafts *drafts
 
 	notices *notices
 	recents recents
@@ -123,6 +124,7 @@ func Open(ctx context.Context, cfg Config) (*Account, error) {
 	a.spawn(a.watch)
 	a.spawn(a.poll)
 	a.spawn(a.notices.run)
+	a.recoverDrafts()
 	return a, nil
 }
 
@@ -148,6 +150,7 @@ func newAccount(ctx context.Context, cfg Config) *Account {
 	a.pool = newPool(a)
 	a.texts = newTexts(cfg.CacheBytes)
 	a.crier = newCrier(a.ctx)
+	a.drafts = newDrafts()
 	a.notices = newNotices(a)
 	a.trees.init(a)
 	return a

@@ -36,6 +36,7 @@ func (a *Account) createMailbox(j *job, parent *Mailbox, name string) (*Mailbox,
 	if err != nil {
 		return nil, err
 	}
+	defer a.trees.hold()()
 	err = a.create(j, wire)
 	for j.again(err) {
 		var there map[string]imapconn.ListData

@@ -148,6 +148,10 @@ func KindOf(err error) Kind {
 		return ReadOnly
 	case errors.Is(err, imapconn.ErrTooLarge), errors.Is(err, errFlagSets), errors.Is(err, errIndexed):
 		return TooBig
+	case errors.Is(err, imapconn.ErrAppendLimit):
+		return TooBig
+	case errors.Is(err, errNotMail), errors.Is(err, errNUL):
+		return Invalid
 	case errors.Is(err, errExpunged), errors.Is(err, errValidity), errors.Is(err, errResized):
 		return Stale
 	case errors.Is(err, errKept):

@@ -122,7 +122,7 @@ func (r *relocation) byMove(j *job, l *lease) error {
 		return r.refused(err)
 	}
 	for try := 0; ; try++ {
-		if r.took(data) || l.hear.hasExpunged(r.uid) {
+		if r.took(data) {
 			m.removed(l.epoch, r.uid)
 			return nil
 		}
@@ -131,6 +131,10 @@ func (r *relocation) byMove(j *job, l *lease) error {
 		case err != nil:
 			r.tried = true
 			return err
+		case !there && expunges(l):
+			// A server that names copies has made none: another client was faster.
+			m.removed(l.epoch, r.uid)
+			return &Error{Op: "move", Mailbox: m.full(), UID: r.uid, Kind: NotExist, Err: errNoMessage}
 		case !there:
 			m.removed(l.epoch, r.uid)
 			return nil
@@ -195,9 +199,12 @@ func (r *relocation) copy(l *lease, moving bool) error {
 
 // refused says which mailbox a refusal is about: a target that is gone is not m.
 func (r *relocation) refused(err error) error {
-	if KindOf(err) == NotExist {
+	switch KindOf(err) {
+	case NotExist:
 		r.m.account.trees.distrust()
 		return failure("move to", r.to, 0, err)
+	case Stale: // EXPUNGEISSUED
+		return &Error{Op: "move", Mailbox: r.m.full(), UID: r.uid, Kind: NotExist, Err: err}
 	}
 	return err
 }

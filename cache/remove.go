@@ -56,6 +56,7 @@ func (a *Account) removeMailbox(j *job, m *Mailbox) error {
 		return err
 	}
 	defer lift()
+	defer a.trees.hold()()
 	p := &parking{a: a, m: m, wire: l.wire, delimiter: l.delimiter, aside: asideName(l.wire, l.delimiter)}
 	if m.Selectable() {
 		err = p.remove(j)
@@ -207,9 +208,6 @@ func (p *parking) back(j *job, cause error) error {
 	}
 	p.over()
 	p.m.news.Store(true)
-	if p.m.WireName() != p.wire { // a listing has seen it meanwhile
-		p.a.trees.distrust()
-	}
 	return cause
 }
 

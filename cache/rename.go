@@ -55,6 +55,7 @@ func (a *Account) renameMailbox(j *job, m, parent *Mailbox, name string) error {
 		return err
 	}
 	defer lift()
+	defer a.trees.hold()()
 	if err := a.renameOnServer(j, was.wire, wire); err != nil {
 		var refused *imapconn.StatusError
 		if errors.As(err, &refused) && KindOf(err) == IO {

@@ -125,13 +125,19 @@ func differing(flags, add, remove []string) (toAdd, toRemove []string) {
 // permitted leaves out what the mailbox does not keep.
 func (m *Mailbox) permitted(said imapconn.SelectData, flags []string) (kept []string) {
 	for _, f := range flags {
-		if said.Permits(f) {
+		if permits(said, f) {
 			kept = append(kept, f)
 		} else if !m.saidFlags.Swap(true) {
 			m.account.log.Warn("the mailbox does not keep all flags; these are left out", "mailbox", m.full(), "flag", f, "kept", strings.Join(said.PermanentFlags, " "))
 		}
 	}
 	return kept
+}
+
+// permits reports whether a mailbox keeps a flag. Who lets keywords be made keeps every
+// flag: some name only those there are.
+func permits(said imapconn.SelectData, f string) bool {
+	return said.Permits(f) || has(said.PermanentFlags, `\*`)
 }
 
 // changed is flags with some added and some taken away, sorted.

@@ -188,7 +188,7 @@ func (f *file) dirty() bool { return f.wrote != f.sent }
 func (f *file) unsent() bool { return f.dirty() && !f.scratch && (!f.empty || f.kept) }
 
 // aftermath is what a caller owes when it has the lock no more, before it
-// answers. Noted files have what orphan says written to the journal. Spent texts leave
+// answers. Noted files that are owed are to be committed, now or later. They have what orphan says written to the journal. Spent texts leave
 // the spool. An earlier stepSend of either whose outcome nobody knows is settled behind it: a
 // message that came of it and is not file.base is deleted. The kernel is told of
 // changed names.
@@ -399,13 +399,16 @@ func (n *names) sweep(box boxID, b *given) {
 	b.limit = max(minSweep, 2*len(b.names))
 }
 
-// give gives a message a name; a file that has the name keeps it. Its former
-// name goes.
+// give gives a message a name, and its former name goes; but a file that has the name
+// keeps it, and so does the message, if a file is listed for it.
 func (n *names) give(p place, m ref) {
 	if m.uid == 0 {
 		return
 	}
 	b := n.box(p.box)
+	if b.behind[m.uid] != nil && m.validity == b.validity {
+		return
+	}
 	if e := n.entry(b, p); e != nil && (e.file != nil || e.uid == m.uid) {
 		return
 	} else if e != nil {

@@ -30,14 +30,14 @@ func (n *names) expire(box boxID, b *given) {
 		case e.file == nil:
 			n.changed(place{box, e.name})
 			n.drop(b, e)
-		default:
+		case e.file.base.box == box:
 			e.file.base, e.file.instead = ref{}, false
 			n.note(e.file)
 		}
 	}
 	clear(b.behind)
 	for _, e := range b.order {
-		if !e.dead {
+		if !e.dead && e.file != nil {
 			n.settle(e.file)
 		}
 	}
@@ -77,7 +77,8 @@ func (n *names) gone(box boxID) []*file {
 }
 
 // An orphan is a text that the spool has from an earlier mount, as its journal
-// says.
+// says. Where it was being sent, and turns out to have arrived, but was written to since,
+// base is what arrived, and instead false.
 type orphan struct {
 	at      place
 	base    ref // what it is an edit of
@@ -107,9 +108,18 @@ func (n *names) adopt(o orphan) *file {
 	f.scratch = n.naming.isScratch(at.name)
 	f.owed = !f.scratch
 	n.bind(at, f, 0)
-	if n.stands(o.base) {
-		f.arrived = true
-		n.setBase(f, o.base)
+	if !n.stands(o.base) || o.base.box != at.box {
+		return f
 	}
+	// Of a text that was put aside and the new one, both have the old message.
+	other := n.box(o.base.box).behind[o.base.uid]
+	if other != nil && (f.scratch || !other.scratch) {
+		return f
+	}
+	if other != nil {
+		n.setBase(other, ref{})
+	}
+	f.arrived = true
+	n.setBase(f, o.base)
 	return f
 }

@@ -129,7 +129,10 @@ func (n *names) send(c *change, f *file, s step, then func(landing)) {
 			}
 		}
 		f.sent, f.arrived, f.ours, f.owed, f.instead = wrote, true, true, false, false
-		n.setBase(f, ref{s.box, r.validity, r.uid})
+		if n.recent[f.base] == f {
+			delete(n.recent, f.base)
+		}
+		n.came(f, ref{s.box, r.validity, r.uid})
 		n.note(f)
 		if other == f || r.left {
 			other = nil
@@ -139,9 +142,10 @@ func (n *names) send(c *change, f *file, s step, then func(landing)) {
 }
 
 // settle makes a file its message again when nothing more is to come of it: the
-// entry stays, and with it its place in a listing.
+// entry stays, and with it its place in a listing. During a change of it nothing is
+// done: its end does it.
 func (n *names) settle(f *file) {
-	if f.opens > 0 || f.at.name == "" || f.scratch || f.dirty() || !f.arrived {
+	if f.opens > 0 || n.claims[f] != nil || f.at.name == "" || f.scratch || f.dirty() || !f.arrived {
 		return
 	}
 	if f.base.validity != 0 && f.base.uid == 0 && f.base.validity == n.box(f.at.box).validity {
@@ -180,8 +184,17 @@ func (n *names) found(f *file, m ref) {
 	if f.base.uid != 0 || !f.arrived || f.base.box != m.box || f.base.validity != m.validity {
 		return
 	}
-	n.setBase(f, m)
+	n.came(f, m)
 	n.settle(f)
+}
+
+// came is setBase of a message that has just become known. Somebody may have
+// opened it by its number before: then it is listed as that file.
+func (n *names) came(f *file, m ref) {
+	if h := n.box(m.box).behind[m.uid]; m.uid != 0 && h != nil && h != f {
+		m = ref{}
+	}
+	n.setBase(f, m)
 }
 
 // forget ends the time in which a text can be given another date. That time

@@ -110,7 +110,8 @@ type op struct {
 	file     *file
 	text     *text // of file, when it began
 	vague    bool  // the server did not say what came of a step
-	sent     bool  // a stepSend of it was done
+	earlier *stored // what was sent from file before, and is not known by its UID
+	held    *result // of its step, which was done
 }
 
 func (w *world) find(m ref) *stored {
@@ -153,7 +154,13 @@ func (w *world) erase(s *stored, by *text) {
 		return
 	}
 	switch {
-	case s.lost, w.condemned[s]:
+	case s.lost:
+	case w.condemned[s]:
+		for p, f := range w.n.aside {
+			if e := w.n.lookup(p); by == nil && w.find(f.base) == s && e.kind == foundFile && e.file.unsent() && !w.unwanted[e.file] && w.spooled(e.file).sent == nil {
+				w.Fatalf("%d/%d is deleted, and its new text at %v is not sent", box, uid, p)
+			}
+		}
 	case by == nil:
 		w.Fatalf("%d/%d (text %d) is deleted, and nobody has asked for that", box, uid, s.text.body)
 	case by.id == 0:
@@ -218,7 +225,6 @@ func (w *world) do(o *op, outcome int) (r result) {
 	case stepCompare:
 		return w.compare(s)
 	case stepSend:
-		o.sent = true
 		return w.send(o, s, outcome)
 	case stepDelete:
 		if m := w.find(s.message); m != nil {
@@ -422,7 +428,9 @@ func (w *world) crash() {
 			continue
 		}
 		j := sp.journal
-		j.base = base
+		if base != j.base {
+			j.base, j.instead = base, false
+		}
 		f := w.n.adopt(j)
 		w.spooled(f).text = x
 		w.after()

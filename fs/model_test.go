@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"flag"
 	"fmt"
 	"slices"
 	"testing"
@@ -20,7 +21,15 @@ var modelMailboxes = []string{"%31"}
 
 // TestNamesAndEdits runs random programs, other clients and failures against the
 // state of names and edits, and judges by a server, a spool and a person's idea of it.
+// The programs are always the same ones, unless -rapid.seed and -rapid.checks are given.
 func TestNamesAndEdits(t *testing.T) {
+	for name, value := range map[string]string{"rapid.seed": "17", "rapid.checks": "400", "rapid.nofailfile": "true"} {
+		if f := flag.Lookup(name); f.Value.String() == f.DefValue {
+			if err := f.Value.Set(value); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		w := &world{
 			T:         t,
@@ -69,6 +78,10 @@ func TestNamesAndEdits(t *testing.T) {
 			"refresh":  w.as((*world).refresh),
 			"crash":    w.as((*world).crash),
 			"program":  w.as((*world).program),
+			"emacs":    w.as((*world).emacs),
+			"dup":      w.as((*world).dup),
+			"overlap":  w.as((*world).overlap),
+			"overlap2": w.as((*world).overlap),
 		})
 		w.T = t
 		w.finish()
@@ -306,7 +319,15 @@ func (w *world) drive(o *op, sure bool) {
 
 func (w *world) advance(o *op, outcome int) {
 	w.condemn(o)
-	r := w.do(o, outcome)
+	var r result
+	if o.held != nil {
+		r, o.held = *o.held, nil
+		if sp := w.spool[o.c.step.file]; o.c.step.kind == stepSend && sp.unknown != nil {
+			sp.unknown.message.lost, sp.unknown = false, nil
+		}
+	} else {
+		r = w.do(o, outcome)
+	}
 	w.condemn(o)
 	w.n.done(o.c, r)
 	w.after()
@@ -404,6 +425,11 @@ func (w *world) judge(o *op, before map[place]seen) {
 		if s := after[o.from]; s.text != o.text || s.stored == nil || s.stored.text != o.text {
 			w.Fatalf("%s: %v shows %v, and not text %d", w.tell(o), o.from, s, o.text.body)
 		}
+		if e := o.earlier; e != nil && e.text.id == o.text.id {
+			if box, uid := w.locate(e); box != 0 {
+				w.Fatalf("%s: %d/%d, which it sent before, is still there", w.tell(o), box, uid)
+			}
+		}
 	case "unlink":
 		if src.stored != nil && src.file == nil {
 			if box, _ := w.locate(src.stored); box != 0 {
@@ -430,6 +456,9 @@ func (w *world) judgeRename(o *op, before, after map[place]seen, left map[int]in
 	}
 	now := after[o.to]
 	away := (src.stored != nil || src.unknown) && o.from.box != o.to.box
+	if now.gone {
+		return // put aside, and its message is expunged
+	}
 	if now.text != src.text && !(away && was.file != nil) {
 		w.Fatalf("%s: it shows %v, and not %v", w.tell(o), now, src)
 	}
@@ -450,6 +479,10 @@ func (w *world) judgeRename(o *op, before, after map[place]seen, left map[int]in
 			w.Fatalf("%s: unsent text %d is gone", w.tell(o), was.text.body)
 		}
 	case was.stored == nil: // scratch
+	case was.file != nil && w.n.naming.isScratch(o.to.name):
+		if box, _ := w.locate(was.stored); box == 0 {
+			w.Fatalf("%s: what was put aside there is gone", w.tell(o))
+		}
 	case gone && (!same || away):
 		w.Fatalf("%s: message %d is gone", w.tell(o), was.text.body)
 	case !gone && src.text.mailOf(was.text) && !away && was.file == nil && !w.n.naming.isScratch(o.to.name):
@@ -518,7 +551,12 @@ func (w *world) writeTo(f *file) {
 func (w *world) truncate() {
 	f := w.handle()
 	sp := w.spooled(f)
-	if w.n.truncated(f) && sp.kept == nil {
+	unsent := sp.text != nil && f.whole && !w.known[sp.text.body] && !f.scratch && f.at.name != ""
+	kept := w.n.truncated(f)
+	if unsent && !kept {
+		w.Fatalf("text %d is cut, and nowhere else", sp.text.body)
+	}
+	if kept && sp.kept == nil {
 		sp.kept = sp.text
 	}
 	sp.text = nil
@@ -531,6 +569,9 @@ func (w *world) commit(f *file) *op {
 	o := &op{kind: "commit", file: f, from: f.at, to: f.at}
 	if f.dirty() && f.at.name != "" {
 		o.text = w.spooled(f).text
+		if f.unknown() {
+			o.earlier = w.spooled(f).sent
+		}
 	}
 	w.begin(o, func() *change { return w.n.commit(f) })
 	return o
@@ -601,12 +642,29 @@ func (w *world) step() {
 	if on := o.c.step.on; on != nil && on.step.kind != stepOver {
 		w.Skip("waits")
 	}
-	if !o.over() {
+	switch {
+	case o.over():
+	case o.held == nil && o.c.step.on == nil && rapid.IntRange(0, 2).Draw(w.T, "hold") == 0:
+		w.hold(o)
+	default:
 		w.advance(o, max(0, rapid.IntRange(-7, 2).Draw(w.T, "outcome")))
 	}
 	if o.over() {
 		w.ended(o)
 	}
+}
+
+// hold does the step of an operation, and keeps the answer back.
+func (w *world) hold(o *op) {
+	w.condemn(o)
+	r := w.do(o, 0)
+	o.held = &r
+	if s := o.c.step; s.kind == stepSend && r.err == nil && !r.changed {
+		sp := w.spool[s.file]
+		sp.sent.lost = true
+		sp.unknown = &unanswered{message: sp.sent, text: sp.sent.text}
+	}
+	w.after()
 }
 
 // retry sends what is owed.
@@ -766,6 +824,86 @@ func (w *world) program() {
 	w.begin(&op{kind: "rename", from: temp, to: to}, func() *change { return w.n.rename(temp, to) })
 }
 
+// emacs puts a message aside, writes another text under its name, and may remove
+// what it put aside.
+func (w *world) emacs() {
+	p := w.place()
+	backup := place{p.box, p.name + "~"}
+	if s := w.seen0(p); s.stored == nil || w.seen0(backup) != (seen{}) {
+		w.Skip("no message")
+	}
+	id := w.seen0(p).text
+	w.begin(&op{kind: "rename", from: p, to: backup}, func() *change { return w.n.rename(p, backup) })
+	f, err := w.n.create(p)
+	if err != nil {
+		return
+	}
+	w.handles = append(w.handles, f)
+	w.spooled(f)
+	w.writeTo(f)
+	if x := w.spooled(f).text; id != nil && x.id != 0 {
+		x.id = id.id
+	}
+	w.commit(f)
+	if rapid.Bool().Draw(w.T, "tidy") {
+		w.begin(&op{kind: "unlink", from: backup, to: backup}, func() *change { return w.n.unlink(backup) })
+	}
+}
+
+// dup writes and flushes twice, as two programs with one descriptor do.
+func (w *world) dup() {
+	f := w.handle()
+	for range 2 {
+		w.writeTo(f)
+		w.commit(f)
+	}
+}
+
+// overlap does something to a file or a name between a step and its answer.
+func (w *world) overlap() {
+	o := &op{kind: "commit"}
+	if len(w.handles) > 0 && rapid.Bool().Draw(w.T, "a commit") {
+		f := w.handle()
+		w.writeTo(f)
+		o.file, o.from, o.to = f, f.at, f.at
+		o.c = w.n.commit(f)
+	} else {
+		o.kind, o.from, o.to = "rename", w.place(), w.place()
+		if slices.Contains(modelMailboxes, o.to.name) {
+			w.Skip("a mailbox")
+		}
+		w.condemn(o)
+		o.c = w.n.rename(o.from, o.to)
+	}
+	w.after()
+	w.running = append(w.running, o)
+	for range rapid.IntRange(0, 2).Draw(w.T, "steps") {
+		if !o.over() && o.c.step.on == nil {
+			w.advance(o, 0)
+		}
+	}
+	if o.over() || o.c.step.on != nil {
+		return
+	}
+	w.hold(o)
+	f := o.file
+	if f == nil {
+		var err error
+		if f, err = w.n.open(o.from); err != nil {
+			return
+		}
+		w.spooled(f)
+		w.handles = append(w.handles, f)
+		w.after()
+	}
+	if rapid.Bool().Draw(w.T, "write") {
+		w.writeTo(f)
+	}
+	if rapid.Bool().Draw(w.T, "finish it") {
+		w.drive(o, false)
+	}
+}
+
 // finish lets everything come to its end with a server that does all it is asked.
 func (w *world) finish() {
 	for len(w.running) > 0 {
@@ -795,7 +933,7 @@ func (w *world) finish() {
 		if f == nil || f.scratch || f.empty || s.text == nil || s.text.id == 0 || f.unknown() {
 			continue
 		}
-		w.Fatalf("%v (file %d, text %d) is not on the server: %+v", p, f.id, s.text.body, f)
+		w.Fatalf("%v (file %d, text %d) is not on the server: %d %d %+v", p, f.id, s.text.body, f.wrote, f.sent, f)
 	}
 }
 

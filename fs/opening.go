@@ -153,6 +153,9 @@ func (n *names) redate(f *file) *change {
 	return n.start(func(c *change) {
 		m := f.base
 		switch {
+		case f.at.name == "" && n.recent[m] != f:
+			n.over(c, syscall.EPERM) // forgotten, or gone, while this waited
+			return
 		case f.dirty():
 			n.over(c, nil)
 			return

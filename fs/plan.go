@@ -133,6 +133,9 @@ func (n *names) release(c *change) {
 		f, ok := k.(*file)
 		switch {
 		case !ok:
+		case f.opens == 0 && f.unsent() && !f.empty && !f.owed && f.at.name != "":
+			f.owed = true // written and closed while a rename made it mail
+			n.note(f)
 		case f.at.name != "":
 			n.settle(f)
 		case n.recent[f.base] != f:

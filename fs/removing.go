@@ -52,15 +52,20 @@ func (n *names) unlink(p place) *change {
 
 // heir gives the file whose text waits under the old name of one put aside.
 func (n *names) heir(f *file) *file {
+	var heir *file
 	for p, a := range n.aside {
 		if a != f {
 			continue
 		}
-		if e := n.box(p.box).names[p.name]; e != nil && e.file != nil && e.file.unsent() && !n.stands(e.file.base) {
-			return e.file
+		e := n.box(p.box).names[p.name]
+		if e == nil || e.file == nil || !e.file.unsent() || n.stands(e.file.base) {
+			continue
+		}
+		if heir == nil || e.file.id > heir.id {
+			heir = e.file // the newest
 		}
 	}
-	return nil
+	return heir
 }
 
 func (n *names) unlinkMessage(c *change, m ref, f *file) {
