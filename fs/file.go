@@ -112,6 +112,7 @@ func (s *Server) openForWriting(id fuse.NodeID) (fuse.OpenResponse, error) {
 				l.inode = attr.Inode
 			}
 			l.owner = e.owners[id]
+			l.copied = l.copied || f.arrived // unless it is cut
 			e.know(l, id)
 		}
 	}
@@ -181,7 +182,7 @@ func (s *Server) serveCreate(r *fuse.CreateRequest) {
 	}
 	d.hold()
 	defer s.release(d)
-	resp, err := s.create(d, r.Name, r.Mode)
+	resp, err := s.create(d, r.Name)
 	if err != nil {
 		s.fail(r, err)
 		return
@@ -190,7 +191,7 @@ func (s *Server) serveCreate(r *fuse.CreateRequest) {
 }
 
 // create makes an empty file. Its text is in the spool from now on.
-func (s *Server) create(d *directory, name string, mode os.FileMode) (fuse.LookupResponse, error) {
+func (s *Server) create(d *directory, name string) (fuse.LookupResponse, error) {
 	e := s.edits
 	text, err := e.w.NewText(d.box, name, s.naming.isScratch(name))
 	if err != nil {
@@ -204,9 +205,6 @@ func (s *Server) create(d *directory, name string, mode os.FileMode) (fuse.Looku
 		l := e.list(f)
 		l.setText(text)
 		e.drafts[text] = l
-		if perm := mode.Perm(); perm != s.fileMode {
-			l.owner = owner{true, uint32(perm), s.options.UID, s.options.GID}
-		}
 		resp = s.lookupLocal(l)
 	}
 	owed := s.owed()
@@ -245,7 +243,7 @@ func (s *Server) serveMknod(r *fuse.MknodRequest) {
 	}
 	d.hold()
 	defer s.release(d)
-	resp, err := s.create(d, r.Name, r.Mode)
+	resp, err := s.create(d, r.Name)
 	if err != nil {
 		s.fail(r, err)
 		return
