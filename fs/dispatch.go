@@ -121,6 +121,10 @@ func (s *Server) dispatch(req fuse.Request) {
 // has another way.
 func refusal(req fuse.Request) syscall.Errno {
 	switch req.(type) {
+	case *fuse.SetattrRequest, *fuse.WriteRequest, *fuse.CreateRequest, *fuse.MkdirRequest,
+		*fuse.MknodRequest, *fuse.SymlinkRequest, *fuse.LinkRequest, *fuse.RenameRequest,
+		*fuse.RemoveRequest, *fuse.RemovexattrRequest:
+		return syscall.EROFS
 	case *fuse.ReadlinkRequest:
 		return syscall.EINVAL
 	case *fuse.UnrecognizedRequest:
@@ -130,7 +134,7 @@ func refusal(req fuse.Request) syscall.Errno {
 }
 
 // refused is the errno of what a writable mount does not do.
-func (s *Server) refused(errno syscall.Errno) error {
+func (s *Server) refused(errno error) error {
 	if s.edits == nil {
 		return syscall.EROFS
 	}

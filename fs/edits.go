@@ -212,6 +212,7 @@ func (s *Server) owed() func() {
 		if l == nil {
 			continue
 		}
+		s.keepOwner(l)
 		if e.names.recent[f.base] == f {
 			s.letBe(l)
 			continue
@@ -223,6 +224,7 @@ func (s *Server) owed() func() {
 		if l == nil {
 			continue
 		}
+		s.keepOwner(l)
 		// What has arrived is let go; what has not is not wanted.
 		unwanted := f.dirty() || !f.arrived
 		e.unlist(l)
@@ -320,6 +322,13 @@ type owner struct {
 	set      bool
 	mode     uint32
 	uid, gid uint32
+}
+
+// keepOwner shows of a message what was said of its file. edits.mu is held.
+func (s *Server) keepOwner(l *local) {
+	if id := s.messageNode(l.file.base); id != 0 && l.owner.set {
+		s.edits.owners[id] = l.owner
+	}
 }
 
 // list makes the record of a file. edits.mu is held.

@@ -255,7 +255,7 @@ func (s *Server) serveMknod(r *fuse.MknodRequest) {
 func (s *Server) serveWrite(r *fuse.WriteRequest) {
 	l := s.edits.find(r.Node)
 	if l == nil {
-		s.fail(r, errStale)
+		s.fail(r, s.refused(errStale))
 		return
 	}
 	data := r.Data
@@ -471,9 +471,7 @@ func (s *Server) closeFile(id fuse.NodeID) {
 		e.drafts[l.draft] = l
 	}
 	if last {
-		if base := s.messageNode(l.file.base); base != 0 && l.owner.set {
-			e.owners[base] = l.owner
-		}
+		s.keepOwner(l)
 		if l.file.at.name == "" {
 			e.closeNodes(l)
 		}

@@ -247,6 +247,13 @@ func (s *Server) tellGivenTo(k kernel, sl *slot, changed []cache.UID) {
 	var names []string
 	e.mu.Lock()
 	b := e.names.box(boxID(sl.dir.number))
+	for _, uid := range changed {
+		if snap := sl.dir.box.Snapshot(); snap != nil {
+			if _, there := find(snap, uid); !there {
+				delete(e.owners, sl.node(uid))
+			}
+		}
+	}
 	if len(b.names) > 0 {
 		for _, uid := range changed {
 			if x := b.byUID[uid]; x != nil {
