@@ -66,7 +66,7 @@ const (
 func newOptions() *options {
 	return &options{
 		Connections: defaultConnections, Timeout: defaultTimeout, Poll: defaultPoll,
-		OnDelete: onDeleteExpunge, UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Umask: defaultUmask, ReadOnly: true,
+		OnDelete: onDeleteExpunge, UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Umask: defaultUmask,
 	}
 }
 
