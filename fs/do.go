@@ -48,12 +48,19 @@ func (s *Server) do(st step) result {
 			f = w.CopyTo
 		}
 		before := to.box.Snapshot()
+		if before == nil && st.kind == stepCopy {
+			// Whoever links is shown the copy, also by a server that does not say its UID.
+			var err error
+			if before, err = to.box.Load(s.ctx); err != nil {
+				return result{err: err}
+			}
+		}
 		uid, err := f(s.ctx, from.box, st.message.validity, st.message.uid, to.box)
 		if err != nil {
 			return result{err: err}
 		}
 		r := result{uid: uid}
-		if uid == 0 && st.kind == stepCopy {
+		if uid == 0 {
 			r.uid = s.arrivedAs(to, before)
 		}
 		if snap := to.box.Snapshot(); snap != nil {
@@ -67,11 +74,18 @@ func (s *Server) do(st step) result {
 // arrivedAs looks for a copy whose UID the server has not said: the one message that
 // is new.
 func (s *Server) arrivedAs(to *directory, before *cache.Snapshot) cache.UID {
-	now, err := to.box.Load(s.ctx)
-	if err != nil || before == nil || now.Validity() != before.Validity() || before.UIDNext() == 0 {
+	if before == nil {
 		return 0
 	}
-	if i := now.Search(before.UIDNext()); i == now.Len()-1 {
+	now, err := to.box.Load(s.ctx)
+	if err != nil || now.Validity() != before.Validity() {
+		return 0
+	}
+	next := before.UIDNext()
+	if next == 0 && before.Len() > 0 {
+		next = before.At(before.Len()-1).UID + 1
+	}
+	if i := now.Search(next); i == now.Len()-1 {
 		return now.At(i).UID
 	}
 	return 0
@@ -249,6 +263,12 @@ func (s *Server) sendText(st step) result {
 		e.mu.Unlock()
 		l.text.Unlock()
 		old.Close()
+	}
+	if sent.UID == 0 && sent.Validity != 0 {
+		// Until it is known, it would be listed under its number, too.
+		if found := s.awaitUID(f); found.err == nil {
+			sent.Validity, sent.UID = found.validity, found.uid
+		}
 	}
 	r := result{validity: sent.Validity, uid: sent.UID}
 	for _, m := range rest {
