@@ -187,6 +187,6 @@ func lostConnection(err error) bool {
 	if errors.As(err, &down) || errors.As(err, &auth) {
 		return false
 	}
-	return errors.Is(err, errMoved) || errors.As(err, &conn) || errors.As(err, &lost) || errors.Is(err, imapconn.ErrClosed) || errors.Is(err, imapconn.ErrNotSelected) ||
-		errors.Is(err, imapconn.ErrNumbers)
+	return errors.Is(err, errRenamed) || errors.As(err, &conn) || errors.As(err, &lost) || errors.Is(err, imapconn.ErrClosed) ||
+		errors.Is(err, imapconn.ErrNotSelected) || errors.Is(err, imapconn.ErrNumbers)
 }

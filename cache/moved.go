@@ -37,8 +37,8 @@ const (
 // ourselves says nothing.
 var errOwnRename = errors.New("a mailbox was renamed while the mailboxes were listed (try again)")
 
-// errMoved: the mailbox has another name by now.
-var errMoved = errors.New("the mailbox was renamed (list the directory above again)")
+// errRenamed: the mailbox has another name by now.
+var errRenamed = errors.New("the mailbox was renamed (list the directory above again)")
 
 // say gives a mailbox what LIST said of it.
 func (m *Mailbox) say(n *listed) {

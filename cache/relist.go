@@ -61,7 +61,7 @@ func (m *Mailbox) verdict(j *job, err error, moves uint32, age time.Duration) er
 	case m.gone.Load():
 		return errGone
 	case m.moves.Load() != moves:
-		return errMoved
+		return errRenamed
 	}
 	return err
 }

@@ -22,14 +22,14 @@ func (s *Spool) load(d *dir) error {
 		if i := strings.LastIndexByte(name, '.'); i >= 0 {
 			id, ext = name[:i], name[i:]
 		}
-		doneID, _, _, isDone := parseDone(name)
+		_, _, _, isDone := parseDone(name)
 		switch {
 		case ext == tmpExt:
 			if err := d.remove(name); err != nil { // nobody has been answered for it
 				return err
 			}
 		case isDone:
-			done = append(done, doneID)
+			done = append(done, name)
 		case ext == entryExt && goodID(id):
 			entries = append(entries, id)
 		case ext == textExt && goodID(id):
@@ -39,12 +39,8 @@ func (s *Spool) load(d *dir) error {
 			s.problem("%s: not a file of a spool", d.file(name))
 		}
 	}
-	// Both for one: the message was done, and changed since.
-	for _, name := range names {
-		id, v, uid, ok := parseDone(name)
-		if !ok {
-			continue
-		}
+	for _, name := range done {
+		id, v, uid, _ := parseDone(name)
 		in, err := s.readEntry(d, name, id)
 		if err != nil {
 			return err
@@ -56,7 +52,7 @@ func (s *Spool) load(d *dir) error {
 		if err != nil {
 			return err
 		}
-		if now != nil {
+		if now != nil { // it was done, and something else since
 			if err := d.remove(name); err != nil {
 				return err
 			}

@@ -2,8 +2,7 @@ package spool
 
 import "strconv"
 
-// State says what a text is to the server (PROTOCOL.md's word for each is the
-// same). The zero State is none.
+// State says what a text is to the server. The zero State is none.
 type State int
 
 // The states; doc.go has the ways between them.
