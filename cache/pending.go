@@ -159,6 +159,11 @@ func (a *Account) FlushDrafts(ctx context.Context, progress func(done, total int
 			break
 		}
 	}
+	for _, d := range ds.list() {
+		d.mu.Lock()
+		d.release()
+		d.mu.Unlock()
+	}
 	if n := len(a.Pending()); n > 0 {
 		return &Error{Op: "flush", Kind: IO, Err: fmt.Errorf("%d texts are not with the server (they are in the spool, and sent by the next mount; see imapfs pending)", n)}
 	}
@@ -172,8 +177,9 @@ func (a *Account) busyDrafts(failures map[*Draft]int) bool {
 		d.mu.Lock()
 		busy := d.due() != nil && d.failures <= failures[d]
 		for _, g := range d.gens {
-			s := g.Info().State
-			busy = busy || s == spool.Sending || s == spool.Done && !g.Gone() && !g.checked
+			in := g.Info()
+			open := !g.checked || in.Replaces != (spool.Message{}) && !g.replaced
+			busy = busy || in.State == spool.Sending || in.State == spool.Done && !g.Gone() && open && d.failures <= failures[d]
 		}
 		d.mu.Unlock()
 		if busy {
