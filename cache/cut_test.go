@@ -7,7 +7,6 @@ import (
 	"net"
 	"sync"
 	"testing"
-	"time"
 
 	"imapfs/imapconn"
 	"imapfs/imapconn/imaptest"
@@ -68,7 +67,7 @@ func TestAnAppendCutAnywhereArrivesOnce(t *testing.T) {
 			p := newPeer(t, changeServer{server.Addr, server.User, server.Password})
 			p.fill("A", 2, 100)
 			up := &scissors{left: -1}
-			a := s.open(t, spooled(t), func(c *Config, d *imapconn.Dialer) {
+			a := s.open(t, spooled(t), hastily, func(c *Config, d *imapconn.Dialer) {
 				c.Connections = 2
 				dial := net.Dialer{}
 				d.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -79,11 +78,6 @@ func TestAnAppendCutAnywhereArrivesOnce(t *testing.T) {
 					return cuttable{c, up}, nil
 				}
 			})
-			pauses := &a.drafts.pauses
-			pauses.first, pauses.last, pauses.check = time.Millisecond, 10*time.Millisecond, time.Millisecond
-			for i := range pauses.looks {
-				pauses.looks[i] /= 1000
-			}
 			m := box(t, a, "A")
 			size := len(crlf(lf(0, 200)))
 			n := 0
