@@ -61,7 +61,7 @@ func (a *Account) checkDrafts() {
 		if len(now) == 0 {
 			a.nap(ds.check, next)
 			if !ds.hurried() && a.ctx.Err() == nil {
-				a.nap(nil, ds.pauses.check) // more may arrive
+				a.nap(ds.now, ds.pauses.check) // more may arrive
 			}
 			continue
 		}

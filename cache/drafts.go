@@ -31,6 +31,7 @@ type drafts struct {
 	lingering []*Draft
 	hurry     int           // how many flush
 	check     chan struct{} // wakes checkDrafts; holds one
+	now       chan struct{} // has it gather no longer; holds one
 	changed   chan struct{} // closed when a draft changes, and made anew
 }
 
@@ -57,6 +58,7 @@ func newDrafts(pauses *draftPauses) *drafts {
 		slots:   make(chan struct{}, maxSending),
 		targets: make(map[*Mailbox]*target),
 		check:   make(chan struct{}, 1),
+		now:     make(chan struct{}, 1),
 		changed: make(chan struct{}),
 	}
 }

@@ -141,6 +141,7 @@ func (a *Account) FlushDrafts(ctx context.Context, progress func(done, total int
 	for {
 		news := ds.news()
 		wake(ds.check)
+		wake(ds.now)
 		if progress != nil {
 			progress(min(ds.octets.Load()-before, total), total)
 		}
