@@ -419,3 +419,48 @@ func TestMailboxesAreMadeRenamedAndRemoved(t *testing.T) {
 		}
 	})
 }
+
+// TestAChangeIsOneRoundTrip counts what goes over the line, with somebody watching both
+// mailboxes as a mount does.
+func TestAChangeIsOneRoundTrip(t *testing.T) {
+	const n = 200
+	d := dovecot(t, imaptest.DovecotOptions{})
+	s := changeServer{d.Addr, d.User, d.Password}
+	p := newPeer(t, s)
+	p.fill("A", 2*n, 1000)
+	p.fill("B", 3, 2000)
+	proxy := imaptest.NewProxy(t, d.Addr)
+	a := open(t, proxy.Addr, d.User, d.Password, patiently, func(c *Config, _ *imapconn.Dialer) { c.State = t.TempDir() })
+	m, to := box(t, a, "A"), box(t, a, "B")
+	v := mustLoadIn(t, m).Validity()
+	mustLoadIn(t, to)
+	eventually(t, patient, "IDLE", a.pool.idling)
+	check := func(what string, f func(i UID) error) {
+		t.Helper()
+		if err := f(0); err != nil { // selects
+			t.Fatal(err)
+		}
+		proxy.Reset()
+		for i := UID(1); i < n; i++ {
+			if err := f(i); err != nil {
+				t.Fatal(err)
+			}
+			// As the kernel looks for each name.
+			mustLoadIn(t, m)
+			mustLoadIn(t, to)
+		}
+		turns := proxy.Counters().Turns
+		t.Logf("%s of %d: %d turns", what, n-1, turns)
+		if turns > n*11/10 {
+			t.Errorf("%s of %d took %d turns, want at most 1.1 each", what, n-1, turns)
+		}
+	}
+	check("rm", func(i UID) error { return m.Delete(within(t, patient), v, 1+i) })
+	check("mv", func(i UID) error {
+		_, err := m.MoveTo(within(t, patient), v, n+1+i, to)
+		return err
+	})
+	if m.Snapshot().Len() != 0 || to.Snapshot().Len() != n+3 || len(p.list("A")) != 0 || len(p.list("B")) != n+3 {
+		t.Errorf("A shows %d, B %d; there are %d and %d", m.Snapshot().Len(), to.Snapshot().Len(), len(p.list("A")), len(p.list("B")))
+	}
+}

@@ -24,7 +24,13 @@
 //     with UIDNEXT, sizes and dates. In doubt it is a new one.
 //   - Whoever waits does so until his context ends and no longer. The work goes on;
 //     it is done once, whoever asks, and on another connection where one dies.
-//   - Nothing is changed on the server: EXAMINE and BODY.PEEK[].
+//   - Nothing is changed on the server by reading: EXAMINE and BODY.PEEK[].
+//   - A change is done once, and is in the Tree and the Snapshots when it is acknowledged.
+//     One whose answer is lost is looked for before it is sent again. What a listing, an
+//     EXPUNGE or EXISTS says of it later is no news (ours.go).
+//   - Nothing is expunged that was not deleted here: UID EXPUNGE and UID MOVE only, else the
+//     message is marked and hidden (hide.go). A mailbox is deleted only after it was found
+//     empty under a name that nothing is delivered to (remove.go).
 //
 // # How it is done
 //
@@ -66,6 +72,13 @@
 // 1 KB a second: with some hundred mailboxes and more it asks for the tree, and about each
 // mailbox, less often.
 //
+// Changes (write.go, and a file for each) go over connections of their own, selected by
+// SELECT, one or two of the pool and never all of it (writers.go). One of a message costs a round
+// trip: UID STORE, UID EXPUNGE and the question what is left share a flight; a UID
+// MOVE names the new UID, and the rest of the record is known. Who renames or removes a
+// mailbox has the pool leave it and those below, and nobody lists the tree meanwhile. What
+// must not be forgotten by a crash is in the journal of package spool.
+//
 // [Account.Status] says what all of this is doing, from memory; [Account.Refresh] has
 // everything looked at anew, where a hint is not enough.
 //
@@ -98,6 +111,8 @@
 //	maxMailboxStatus      1000 mailboxes in a Status
 //	maxLedger             16 KiB of a ledger's file; 25 hours are counted
 //	maxRest               5 min for which a server is left alone that names no time; an hour if it does
+//	oursKept              1 to 2 min for which a message that we have removed is listed by nobody
+//	oursOldest            10 s for which hints about a mailbox are put off at most while we change it
 //	maxAsked, maxExamined 64 new names asked about, 16 examined, when a mailbox vanishes
 //
 // # Caveats
@@ -107,6 +122,10 @@
 // how many messages are unseen and nothing more of flags. With it a server is
 // believed that says which flags have changed; only a number of messages, or of
 // unseen ones, that does not fit has the mailbox listed.
+//
+// While we change a mailbox what another client does in it may be seen 10 s late, where
+// the index follows no connection that has it selected. A COPY whose answer is lost is
+// not sent again: it is an error, and there may be a copy.
 //
 // # Locks
 //
@@ -121,6 +140,7 @@
 //	hearing.mu
 //	looks.mu
 //	crier.mu, job.mu, quota.mu, notices.mu, recents.mu, Ledger.mu (over its file, which is local and small)
+//	ours.mu, the locks of package spool that are not held over its disk
 //	Account.mu
 //
 // [Account.Tree], [Mailbox.Snapshot] and all that a Snapshot answers take no lock;

@@ -66,10 +66,10 @@ func OpenLedger(name string, limit int64, traffic *imapconn.Traffic) (*Ledger, e
 
 // Day is what an account has moved in the last 24 hours.
 type Day struct {
-	In    int64     // octets from the server
-	Out   int64     // octets to it
-	Limit int64     // of In; 0: none
-	Until time.Time // when less than the limit will have come, if nothing more does; zero: that is so now
+	In    int64     `json:"octets_in"`      // from the server
+	Out   int64     `json:"octets_out"`     // to it
+	Limit int64     `json:"limit"`          // of In; 0: none
+	Until time.Time `json:"until,omitzero"` // when less than the limit will have come, if nothing more does; zero: that is so now
 }
 
 // Day counts, and writes the file where that is due.

@@ -50,8 +50,11 @@ func (m *Mailbox) moveTo(j *job, v UIDValidity, uid UID, to *Mailbox) (UID, erro
 		m.account.spool.End(r.note)
 	}
 	if err != nil {
-		m.doubt(uid)
-		to.doubt(0)
+		m.ours.kept(uid)
+		if refused := new(imapconn.StatusError); inDoubt(err) || errors.As(err, &refused) {
+			m.doubt() // a NO may come when it is half done
+			to.doubt()
+		}
 		return 0, err
 	}
 	to.added(r.validity, r.record, r.flags)
@@ -122,7 +125,7 @@ func (r *relocation) byMove(j *job, l *lease) error {
 		return r.refused(err)
 	}
 	for try := 0; ; try++ {
-		if r.took(data) || l.hear.hasExpunged(r.uid) {
+		if r.took(data) {
 			m.removed(l.epoch, r.uid)
 			return nil
 		}
@@ -131,6 +134,10 @@ func (r *relocation) byMove(j *job, l *lease) error {
 		case err != nil:
 			r.tried = true
 			return err
+		case !there && expunges(l):
+			// A server that names copies has made none: another client was faster.
+			m.removed(l.epoch, r.uid)
+			return &Error{Op: "move", Mailbox: m.full(), UID: r.uid, Kind: NotExist, Err: errNoMessage}
 		case !there:
 			m.removed(l.epoch, r.uid)
 			return nil
@@ -195,9 +202,12 @@ func (r *relocation) copy(l *lease, moving bool) error {
 
 // refused says which mailbox a refusal is about: a target that is gone is not m.
 func (r *relocation) refused(err error) error {
-	if KindOf(err) == NotExist {
+	switch KindOf(err) {
+	case NotExist:
 		r.m.account.trees.distrust()
 		return failure("move to", r.to, 0, err)
+	case Stale: // EXPUNGEISSUED
+		return &Error{Op: "move", Mailbox: r.m.full(), UID: r.uid, Kind: NotExist, Err: err}
 	}
 	return err
 }

@@ -41,9 +41,10 @@ type notices struct {
 
 	standing atomic.Bool // the server has accepted, and has not ended it
 	came     chan struct{}
-	relists  atomic.Bool  // somebody lists the tree
-	renamed  atomic.Int64 // when a name was told of last, Unix nanoseconds
-	relisted time.Time    // when a listing of the tree was begun; of whoever lists
+	doubt    chan struct{} // has the connection asked for a sign of life; holds one
+	relists  atomic.Bool   // somebody lists the tree
+	renamed  atomic.Int64  // when a name was told of last, Unix nanoseconds
+	relisted time.Time     // when a listing of the tree was begun; of whoever lists
 
 	mu     sync.Mutex                     // taken in callbacks; innermost
 	stop   context.CancelFunc             // ends the connection; nil: there is none
@@ -56,7 +57,9 @@ type notices struct {
 
 var _ imapconn.Watcher = (*notices)(nil)
 
-func newNotices(a *Account) *notices { return &notices{a: a, came: make(chan struct{}, 1)} }
+func newNotices(a *Account) *notices {
+	return &notices{a: a, came: make(chan struct{}, 1), doubt: make(chan struct{}, 1)}
+}
 
 // stand reports whether the server tells of all the user's own mailboxes.
 func (n *notices) stand() bool { return n.standing.Load() && !n.mute.is() }
@@ -135,13 +138,16 @@ func (n *notices) take() (told map[string]imapconn.StatusData, names, all, over 
 
 // run keeps NOTIFY up as long as the server has it and connections suffice.
 func (n *notices) run() {
-	pause := notifyPause
+	pause, offered := notifyPause, false
 	for n.a.cfg.Connections >= notifyConnections && n.a.ctx.Err() == nil && !n.mute.is() {
 		offers, known := n.a.pool.offers("NOTIFY")
 		if known && !offers {
 			return
 		}
-		if !known || !n.a.pool.reserve() {
+		// Once it was offered it is asked for though nobody needs another connection:
+		// the kernel answers from what it was told last.
+		offered = offered || offers
+		if !offered || !n.a.pool.reserve() {
 			n.a.nap(n.a.renotify, watchReview)
 			continue
 		}
@@ -221,6 +227,8 @@ func (n *notices) keep() error {
 			}
 		case <-alive.C:
 			client.Noop(ctx)
+		case <-n.doubt:
+			n.a.askSign(client)
 		case <-client.Done():
 			return client.Err()
 		case <-ctx.Done():

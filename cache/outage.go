@@ -154,6 +154,7 @@ func (p *pool) mourn(c *conn) {
 			other.client.Drop(errDeaf)
 		}
 	}
+	wake(p.a.notices.doubt)
 	if !p.living() {
 		p.troubled(time.Now().Add(-min(quiet, p.a.cfg.Timeout)), end)
 	}

@@ -21,6 +21,14 @@ type Status struct {
 	// lets us have.
 	MaxConnections int `json:"max_connections"`
 	Waiting        int `json:"waiting"` // who wait for a connection
+	// Notify: the server tells of all mailboxes on one connection more (RFC 5465).
+	Notify bool `json:"notify"`
+	// RestingUntil is when a server that wants less to do may be asked again; zero:
+	// now. Resting is what it said.
+	RestingUntil time.Time `json:"resting_until,omitzero"`
+	Resting      string    `json:"resting,omitzero"`
+	// Day is what all mounts of the account have moved in 24 hours; nil: nobody counts.
+	Day *Day `json:"day,omitempty"`
 	// DownSince is since when the server cannot be reached, though somebody tried;
 	// zero: it can. Down says why.
 	DownSince time.Time `json:"down_since,omitzero"`
@@ -90,6 +98,10 @@ func (a *Account) Status() Status {
 	s := Status{Since: a.since, Tree: a.trees.status(), Cache: a.texts.status()}
 	s.Tree.Messages = a.indexed.Load()
 	watched := a.pool.status(&s)
+	s.Notify = a.notices.stand()
+	if day, ok := a.Traffic(); ok {
+		s.Day = &day
+	}
 	var lately []*Mailbox
 	for m := range a.Tree().all {
 		if m.lookedInto() && m.Selectable() {
@@ -144,6 +156,9 @@ func (p *pool) status(s *Status) (watched map[*Mailbox]bool) {
 	}
 	s.In, s.Out = p.spentIn, p.spentOut
 	s.MaxConnections, s.Waiting = p.limit, len(p.queue)
+	if r := &p.resting; time.Now().Before(r.until) {
+		s.RestingUntil, s.Resting = r.until, r.cause.Error()
+	}
 	if s.DownSince = p.outage.since; !s.DownSince.IsZero() {
 		s.Down = p.outage.cause.Error()
 	}

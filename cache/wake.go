@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"imapfs/imapconn"
 )
 
 const (
@@ -65,6 +67,7 @@ func (a *Account) awake() {
 		m.news.Store(true)
 	}
 	a.trees.distrust()
+	a.notices.yield()
 	p := a.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -90,6 +93,7 @@ func (a *Account) NetworkChanged() { a.networkChanged(localAddresses()) }
 // knows.
 func (a *Account) networkChanged(have []net.IP) {
 	a.awake()
+	wake(a.notices.doubt)
 	p := a.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -132,18 +136,18 @@ func (a *Account) check(c *conn) {
 		}
 		a.pool.mu.Unlock()
 		if more {
-			a.askSign(c)
+			a.askSign(c.client)
 		}
 	}
 }
 
 // askSign gives a connection up that shows no sign of life. Whatever comes is one.
-func (a *Account) askSign(c *conn) {
+func (a *Account) askSign(c *imapconn.Client) {
 	limit := min(checkLimit, a.cfg.Timeout)
 	ctx, cancel := context.WithTimeout(a.ctx, limit)
 	defer cancel()
-	if err := c.client.Noop(ctx); err != nil && ctx.Err() == context.DeadlineExceeded && c.client.Heard() >= limit {
-		c.client.Drop(errNoSigns)
+	if err := c.Noop(ctx); err != nil && ctx.Err() == context.DeadlineExceeded && c.Heard() >= limit {
+		c.Drop(errNoSigns)
 	}
 }
 

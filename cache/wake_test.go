@@ -213,3 +213,34 @@ func TestWhichAddressesAreGone(t *testing.T) {
 		t.Error("what cannot be told is gone")
 	}
 }
+
+// The connection of NOTIFY is lent to nobody and owes nothing.
+func TestNOTIFYGoesOnAfterASleepAndInAnotherNetwork(t *testing.T) {
+	t.Parallel()
+	n := newNotifier(t)
+	n.Mailbox("INBOX")
+	p := imaptest.NewProxy(t, n.Addr)
+	a := open(t, p.Addr, n.User, n.Password, func(c *Config, d *imapconn.Dialer) {
+		c.Timeout, d.Timeout = time.Second, time.Hour
+	})
+	// Where there is no connection nobody knows whether the server has NOTIFY.
+	asked := func() int {
+		if l, err := a.pool.acquire(within(t, patience), want{}); err == nil {
+			l.release()
+		}
+		return len(n.Commands("NOTIFY"))
+	}
+	eventually(t, patience, "NOTIFY", a.notices.stand)
+	pass := sleeps(a)
+	pass(time.Hour)
+	eventually(t, patience, "NOTIFY after a sleep", func() bool { return asked() == 2 && a.notices.stand() })
+
+	noops := len(n.Commands("NOOP"))
+	a.NetworkChanged()
+	eventually(t, patience, "a question", func() bool { return len(n.Commands("NOOP")) > noops })
+	p.Stall(true)
+	a.NetworkChanged()
+	eventually(t, patience, "its end", func() bool { return !a.notices.stand() })
+	p.Stall(false)
+	eventually(t, patience, "NOTIFY in another network", func() bool { return asked() > 2 && a.notices.stand() })
+}

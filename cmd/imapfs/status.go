@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"runtime"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -26,6 +27,7 @@ type report struct {
 	PID        int       `json:"pid"`
 	Version    string    `json:"version"`
 	Time       time.Time `json:"time"` // when it was made
+	Goroutines int       `json:"goroutines"`
 	cache.Status
 	Errors []fs.Cause `json:"errors"` // the last ten, the newest last
 }
@@ -112,7 +114,20 @@ func showTable(w *bytes.Buffer, answer []byte) error {
 	} else {
 		row("server", fmt.Sprintf("not reached for %s: %s", span(r.Time.Sub(r.DownSince)), r.Down))
 	}
+	if !r.RestingUntil.IsZero() {
+		row("slowed down", fmt.Sprintf("for %s: %s", span(r.RestingUntil.Sub(r.Time)), r.Resting))
+	}
 	row("traffic", fmt.Sprintf("%s in, %s out", size(r.In), size(r.Out)))
+	if d := r.Day; d != nil {
+		cells := fmt.Sprintf("%s in, %s out", size(d.In), size(d.Out))
+		if d.Limit > 0 {
+			cells += fmt.Sprintf(", of %s", size(d.Limit))
+		}
+		if !d.Until.IsZero() {
+			cells += fmt.Sprintf(": spent until %s", d.Until.Local().Format("15:04"))
+		}
+		row("in 24 hours", cells)
+	}
 	row("tree", fmt.Sprintf("%d mailboxes, listed %s", r.Tree.Mailboxes, ago(r.Tree.Checked)))
 	row("index", fmt.Sprintf("%d messages, in %d mailboxes looked into lately", r.Tree.Messages, r.LookedAt))
 	row("cache", fmt.Sprintf("%s of %s", size(r.Cache.Octets), size(r.Cache.Limit)))
@@ -210,10 +225,12 @@ func size(n int64) string {
 func newReport(o *options, account *cache.Account, server *fs.Server, s *secrets) report {
 	r := report{
 		MountPoint: o.MountPoint, Account: o.name(), PID: os.Getpid(), Version: version(), Time: time.Now(),
-		Status: account.Status(), Errors: server.Causes(),
+		Goroutines: runtime.NumGoroutine(),
+		Status:     account.Status(), Errors: server.Causes(),
 	}
 	short := func(text string) string { return cut(s.blank(text), logOctets) }
 	r.Down = short(r.Down)
+	r.Resting = short(r.Resting)
 	for i := range r.Errors {
 		r.Errors[i].Text = short(r.Errors[i].Text)
 	}
