@@ -191,7 +191,9 @@ func (n *notices) keep() error {
 		n.a.pool.apartFailed(err)
 		return err
 	}
+	end := n.a.pool.notices(client)
 	defer func() {
+		defer end()
 		n.standing.Store(false)
 		bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), logoutLimit)
 		defer cancel()

@@ -176,6 +176,8 @@ func use(c cache.ConnectionStatus) string {
 	switch {
 	case c.Users > 0:
 		return fmt.Sprintf("%d at work", c.Users)
+	case c.Notices:
+		return "NOTIFY"
 	case c.Idling:
 		return "IDLE"
 	}
@@ -229,7 +231,7 @@ func newReport(o *options, account *cache.Account, server *fs.Server, s *secrets
 		Status:     account.Status(), Errors: server.Causes(),
 	}
 	short := func(text string) string { return cut(s.blank(text), logOctets) }
-	r.Down = short(r.Down)
+	r.Down, r.Resting = short(r.Down), short(r.Resting)
 	r.Resting = short(r.Resting)
 	for i := range r.Errors {
 		r.Errors[i].Text = short(r.Errors[i].Text)
