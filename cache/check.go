@@ -111,7 +111,7 @@ func (a *Account) putOff(c check) {
 	}
 	c.after = time.Now().Add(pause)
 	c.d.mu.Lock()
-	c.d.failures++
+	c.d.putOffs++
 	c.d.mu.Unlock()
 	a.queueCheck(c)
 	a.drafts.tell()

@@ -31,6 +31,7 @@ type Draft struct {
 	working   bool // there is a goroutine that sends
 	discarded bool
 	failures  int   // how often a try has failed
+	putOffs   int   // how often it could not be checked
 	failure   error // the last one; nil: the last try has not
 	next      time.Time
 	said      Kind      // what the log has of failure

@@ -46,7 +46,7 @@ func (d *Draft) pending(g *generation) (Pending, bool) {
 	switch in.State {
 	case spool.Ready, spool.Sending, spool.Unknown, spool.Refused, spool.Changed:
 	case spool.Writing:
-		if d.opens > 0 || in.Damage == spool.Whole {
+		if d.opens > 0 || in.Damage == spool.Whole && !g.dirty.Load() {
 			return Pending{}, false
 		}
 	default:
@@ -125,11 +125,11 @@ func (a *Account) FlushDrafts(ctx context.Context, progress func(done, total int
 		ds.hurry--
 		ds.mu.Unlock()
 	}()
-	failures := make(map[*Draft]int)
+	failures := make(map[*Draft][2]int)
 	var total int64
 	for _, d := range ds.list() {
 		d.mu.Lock()
-		failures[d] = d.failures
+		failures[d] = [2]int{d.failures, d.putOffs}
 		if g := d.due(); g != nil {
 			total += g.Info().Length
 		}
@@ -172,15 +172,15 @@ func (a *Account) FlushDrafts(ctx context.Context, progress func(done, total int
 }
 
 // busyDrafts reports whether something is still to be sent or checked that has not failed
-// since it had failed so often.
-func (a *Account) busyDrafts(failures map[*Draft]int) bool {
+// since it had failed so often, to be sent and to be checked.
+func (a *Account) busyDrafts(failures map[*Draft][2]int) bool {
 	for _, d := range a.drafts.list() {
 		d.mu.Lock()
-		busy := d.due() != nil && d.failures <= failures[d]
+		busy := d.due() != nil && d.failures <= failures[d][0]
 		for _, g := range d.gens {
 			in := g.Info()
 			open := !g.checked || in.Replaces != (spool.Message{}) && !g.replaced
-			busy = busy || in.State == spool.Sending || in.State == spool.Done && !g.Gone() && open && d.failures <= failures[d]
+			busy = busy || in.State == spool.Sending || in.State == spool.Done && !g.Gone() && open && d.putOffs <= failures[d][1]
 		}
 		d.mu.Unlock()
 		if busy {
