@@ -401,6 +401,11 @@ func (w *world) judge(o *op, before map[place]seen) {
 		}
 	}
 	src := before[o.from]
+	for _, s := range before {
+		if s.stored != nil && s.stored.lost {
+			return // somebody has opened by its number what its sender does not know of
+		}
+	}
 	for p, s := range before {
 		if s.text == nil || p == o.from || o.kind == "rename" && p == o.to {
 			continue
