@@ -17,7 +17,8 @@ import (
 type Config struct {
 	// Dial makes a connection, logged in.
 	Dial func(context.Context) (*imapconn.Client, error)
-	// Connections is the most that are open at once. Default 4.
+	// Connections is the most that are open at once. Default 4. From 3 on one of them is
+	// for NOTIFY, where the server has it.
 	Connections int
 	// CacheBytes bounds the texts that are kept, in octets. Default 256 MiB, or an
 	// eighth of the memory if that is less.
@@ -37,6 +38,9 @@ type Config struct {
 	// Shared shows the mailboxes of other users and those that are shared, too,
 	// where the server tells them apart (RFC 2342).
 	Shared bool
+	// Ledger counts what moves, and bounds it (Config.Dial's imapconn.Dialer has its
+	// Traffic). Nil: nobody counts. Close writes it.
+	Ledger *Ledger
 	// Logger is told what a user can do something about, once. Nil: nobody.
 	Logger *slog.Logger
 }
@@ -74,13 +78,23 @@ type Account struct {
 
 	quota quota
 
+	notices *notices
+	recents recents
+
 	last      atomic.Pointer[Mailbox] // looked into last
 	lastLook  atomic.Int64            // when somebody looked into anything, Unix nanoseconds
 	rewatch   chan struct{}           // wakes watch; holds one
 	unwatched atomic.Bool             // the watch has failed and waits
+	idleMute  mute                    // the server says nothing in IDLE
 	repoll    chan struct{}           // wakes poll; holds one
+	renotify  chan struct{}           // wakes notices; holds one
+	soon      chan struct{}           // has poll ask at once; holds one
+	askAll    atomic.Bool             // has it ask about all that is in use
+
+	noStatusModSeq atomic.Bool // STATUS with HIGHESTMODSEQ is answered BAD
 
 	saidLies, saidShuffle sync.Once
+	saidSpent             atomic.Bool
 }
 
 // Open connects, logs in and asks for the mailboxes. ctx bounds only this call.
@@ -95,6 +109,7 @@ func Open(ctx context.Context, cfg Config) (*Account, error) {
 	a.spawn(a.crier.run)
 	a.spawn(a.watch)
 	a.spawn(a.poll)
+	a.spawn(a.notices.run)
 	return a, nil
 }
 
@@ -114,11 +129,13 @@ func newAccount(ctx context.Context, cfg Config) *Account {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &Account{cfg: cfg, log: cfg.Logger, since: time.Now(), rewatch: make(chan struct{}, 1), repoll: make(chan struct{}, 1)}
+	a := &Account{cfg: cfg, log: cfg.Logger, since: time.Now(),
+		rewatch: make(chan struct{}, 1), repoll: make(chan struct{}, 1), renotify: make(chan struct{}, 1), soon: make(chan struct{}, 1)}
 	a.ctx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
 	a.pool = newPool(a)
 	a.texts = newTexts(cfg.CacheBytes)
 	a.crier = newCrier(a.ctx)
+	a.notices = newNotices(a)
 	a.trees.init(a)
 	return a
 }
@@ -147,10 +164,14 @@ func (a *Account) Close() error {
 	a.closed = true
 	a.mu.Unlock()
 	if !was {
+		a.notices.yield()
 		a.pool.close()
 		a.stop()
 	}
 	a.group.Wait()
+	if a.cfg.Ledger != nil && !was {
+		return a.cfg.Ledger.Close()
+	}
 	return nil
 }
 
@@ -180,11 +201,15 @@ func (a *Account) Tree() *Tree { return a.tree.Load() }
 // look notes that somebody looks into a mailbox.
 func (a *Account) look(m *Mailbox) {
 	now := time.Now().UnixNano()
-	m.touched.Store(now)
+	if m.touched.Swap(now) < now-int64(lookedIntoFor) && m.news.Load() {
+		m.stir(true) // it changed while nobody looked
+	}
 	if a.lastLook.Swap(now) < now-int64(time.Second) {
 		wake(a.repoll)
+		a.awake()
 	}
 	if m.Selectable() && (a.last.Load() != m || a.unwatched.Load()) {
+		a.recents.add(m, a.cfg.Connections)
 		a.last.Store(m)
 		wake(a.rewatch)
 	}

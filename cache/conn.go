@@ -18,23 +18,36 @@ type conn struct {
 	selections int  // how often a mailbox was selected on it, or refused
 	dead       bool // no longer in the pool
 	given      bool // somebody has used it
+	doubts     int  // how often it was to be asked for a sign of life since that began; 0: it is not
 }
 
 // selection is one mailbox selected on one connection, from its EXAMINE on.
 type selection struct {
-	box  *Mailbox
-	hear *hearing
+	box   *Mailbox
+	moves uint32 // of the mailbox when this was begun
+	hear  *hearing
 
 	entered chan struct{} // closed when what follows is set
 	epoch   *epoch
 	err     error // the mailbox could not be selected
 }
 
-// ready reports whether the mailbox was selected and its UIDs are those of now.
+// newSelection is made before the EXAMINE: where the mailbox is renamed meanwhile it
+// is taken for one of the old name, and made anew.
+func newSelection(m *Mailbox) *selection {
+	return &selection{box: m, moves: m.moves.Load(), hear: newHearing(m), entered: make(chan struct{})}
+}
+
+// renamed reports whether the mailbox has had another name since. The server may
+// go on with what was selected under the old one, or end it, or follow the name.
+func (s *selection) renamed() bool { return s.moves != s.box.moves.Load() }
+
+// ready reports whether the mailbox was selected, under the name that it has now,
+// and its UIDs are those of now.
 func (s *selection) ready() bool {
 	select {
 	case <-s.entered:
-		return s.err == nil && s.epoch == s.box.current.Load()
+		return s.err == nil && !s.renamed() && s.epoch == s.box.current.Load()
 	default:
 		return false
 	}
@@ -46,7 +59,7 @@ func (s *selection) joinable() bool {
 	case <-s.entered:
 		return s.ready()
 	default:
-		return true // who joins waits for entered
+		return !s.renamed() // who joins waits for entered
 	}
 }
 
@@ -73,6 +86,15 @@ func (c *conn) busy() int {
 
 // has reports whether m is selected, or being selected.
 func (c *conn) has(m *Mailbox) bool { return c.sel != nil && c.sel.box == m }
+
+// lookedInto is when somebody looked into the selected mailbox last, Unix
+// nanoseconds; 0: never, or there is none.
+func (c *conn) lookedInto() int64 {
+	if c.sel == nil {
+		return 0
+	}
+	return c.sel.box.touched.Load()
+}
 
 // lease is the use of a connection until release. While it lasts, the mailbox
 // that was asked for stays selected.

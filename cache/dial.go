@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -11,7 +12,9 @@ import (
 
 const (
 	firstBackoff = 100 * time.Millisecond // after the first failed dial; it doubles, with jitter
-	maxBackoff   = 2 * time.Second
+	// maxBackoff is without the jitter, which is up to half of it: a server that is
+	// back is found within 3 s.
+	maxBackoff = 1600 * time.Millisecond
 	// A refused login is not tried again so soon: servers lock accounts for less.
 	firstRefusal = time.Second
 	maxRefusal   = time.Minute
@@ -41,7 +44,7 @@ func (p *pool) mayDial(before int) bool {
 		}
 		return false
 	}
-	if len(p.conns)+p.dialing >= p.limit {
+	if len(p.conns)+p.dialing+p.apart >= p.limit {
 		return false
 	}
 	if now.Before(p.notBefore) {
@@ -55,7 +58,8 @@ func (p *pool) mayDial(before int) bool {
 
 // startDial makes a connection. p.mu is held.
 func (p *pool) startDial() {
-	if p.a.spawn(p.dial) {
+	ctx := p.dials
+	if p.a.spawn(func() { p.dial(ctx) }) {
 		p.dialing++
 		p.dialStart = time.Now()
 	}
@@ -79,12 +83,14 @@ func (p *pool) lookAgain(at time.Time) {
 	})
 }
 
-func (p *pool) dial() {
-	client, err := p.a.cfg.Dial(p.a.ctx)
+func (p *pool) dial(ctx context.Context) {
+	begun := time.Now()
+	client, err := p.a.cfg.Dial(ctx)
 	p.mu.Lock()
 	p.dialing--
 	if err == nil {
-		p.failing, p.denied, p.refusals = time.Time{}, nil, 0
+		p.recovered()
+		p.denied, p.refusals = nil, 0
 		p.mu.Unlock()
 		p.add(client)
 		return
@@ -93,42 +99,48 @@ func (p *pool) dial() {
 	if p.closed {
 		return
 	}
-	p.dialFailed(err)
+	if ctx.Err() == nil {
+		p.dialFailed(begun, err)
+	}
 	p.dispatch()
 }
 
-// downError is a server that has not been there for longer than anybody waits.
-// It is an answer: no other attempt is made for who gets it.
-type downError struct{ error }
-
-func (e downError) Unwrap() error { return e.error }
+// lower takes note that the server refuses more connections than there are. Where
+// that is too few, NOTIFY yields its own. p.mu is held.
+func (p *pool) lower(have int, err error) {
+	p.limit, p.limited = have, time.Now()
+	if p.apart > 0 && have < notifyConnections {
+		p.a.notices.yield()
+	}
+	wake(p.a.rewatch)
+	if !p.saidLimit {
+		p.saidLimit = true
+		p.a.log.Warn("the server refuses one more connection; going on with fewer (lower --connections)", "have", have, "err", err)
+	}
+}
 
 // dialFailed decides what a failed dial means. p.mu is held.
-func (p *pool) dialFailed(err error) {
+func (p *pool) dialFailed(begun time.Time, err error) {
 	now := time.Now()
 	p.notBefore = now.Add(p.backoff.NextBackOff())
+	pause, later := imapconn.Throttled(err)
+	if later && (pause > 0 || len(p.conns) == 0 && !unavailable(err)) {
+		p.rest(pause, err)
+	}
 	if len(p.conns) > 0 {
 		if refused(err) {
-			p.limit, p.limited = len(p.conns)+p.dialing, now
-			if !p.saidLimit {
-				p.saidLimit = true
-				p.a.log.Warn("the server refuses one more connection; going on with fewer (lower --connections)", "have", len(p.conns), "err", err)
-			}
+			p.lower(len(p.conns)+p.dialing+p.apart, err)
 		}
 		return
 	}
-	if p.failing.IsZero() {
-		p.failing = now
-		p.a.log.Warn("cannot reach the server; trying again while somebody waits", "err", err)
-	}
+	p.troubled(begun, err)
+	p.sayOutage()
+	p.denied = nil
 	var auth *imapconn.AuthError
-	switch {
-	case errors.As(err, &auth):
+	if errors.As(err, &auth) && !later { // which is no word about the password
 		p.denied = err
 		p.notBefore = now.Add(min(firstRefusal<<min(p.refusals, 10), maxRefusal))
 		p.refusals++
-	case now.Sub(p.failing) > p.a.cfg.Timeout:
-		p.fail(downError{err})
 	}
 }
 
@@ -169,6 +181,7 @@ func (p *pool) add(client *imapconn.Client) {
 	p.conns = append(p.conns, c)
 	p.dispatch()
 	p.mu.Unlock()
+	wake(p.a.renotify)
 }
 
 // bury waits for the end of a connection and takes it out of the pool. Who uses
@@ -177,6 +190,7 @@ func (p *pool) bury(c *conn) {
 	<-c.client.Done()
 	p.mu.Lock()
 	p.drop(c)
+	p.mourn(c)
 	if !c.given {
 		// A server that logs us in and hangs up at once is no better than one that
 		// does not answer.
@@ -185,15 +199,22 @@ func (p *pool) bury(c *conn) {
 	closed := p.closed
 	p.dispatch()
 	p.mu.Unlock()
+	if !unavailable(c.client.Err()) {
+		p.throttled(c.client.Err())
+	}
 	if err := c.client.Err(); !closed && !errors.Is(err, imapconn.ErrClosed) {
 		p.a.log.Info("connection lost", "err", err)
 	}
 	c.client.Close()
+	p.spend(c)
 	wake(p.a.rewatch)
 }
 
 // drop takes a connection out of the pool. p.mu is held.
 func (p *pool) drop(c *conn) {
+	if !c.dead {
+		p.leaving = append(p.leaving, c)
+	}
 	c.dead = true
 	if c.sel != nil {
 		c.sel.hear.end()

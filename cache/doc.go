@@ -17,7 +17,11 @@
 //     replaces none.
 //   - UIDVALIDITY is looked at in each EXAMINE, whatever it is for. From that
 //     moment the old texts are Stale. A server that changes UIDs under one UIDVALIDITY
-//     is given another number for it (epoch.go).
+//     is given another number for it (epoch.go), and so is a mailbox that has taken the
+//     name of another one.
+//   - A mailbox that is renamed elsewhere stays the same value, with its texts, where the
+//     server gives evidence that it is the same (moved.go): MAILBOXID, or UIDVALIDITY
+//     with UIDNEXT, sizes and dates. In doubt it is a new one.
 //   - Whoever waits does so until his context ends and no longer. The work goes on;
 //     it is done once, whoever asks, and on another connection where one dies.
 //   - Nothing is changed on the server: EXAMINE and BODY.PEEK[].
@@ -29,24 +33,51 @@
 // another mailbox is served in order; with one connection everything works, in
 // turn. A server that refuses one more connection is used with those there are.
 //
+// A server that cannot be reached (outage.go) is asked for again every 0.8 to 2.4 s
+// while somebody has looked during the last ten minutes, and every few minutes
+// else. Whoever waits does so until Config.Timeout after it was lost; from then on
+// the answer is Timeout at once, but for the 2 s in which a new attempt may succeed. What
+// is cached is served meanwhile. Connections end when the machine has slept, when
+// their address is gone, and when nothing came on them while another one fell
+// silent; a changed network has the others asked (wake.go).
+//
 // The index of a mailbox follows one selection on one connection: what is heard
 // there (hear.go), and only that, changes the index. What other connections hear
 // are hints, on which the followed one is asked (NOOP). When the selection ends, the
-// next look is a new EXAMINE and a listing of UIDs and flags; of messages that are
-// known sizes and dates are not asked for again (relist.go). One goroutine looks at
+// next look is a new EXAMINE. With QRESYNC it tells what has changed since the
+// mod-sequence up to which the index has everything; with CONDSTORE alone new
+// messages and flags are asked for, and the list of UIDs where that leaves another
+// number of messages than there are (resync.go). Where there is neither, or what comes
+// of it has not as many messages as EXISTS says, or STATUS contradicts it, UIDs and
+// flags are listed; of messages that are known sizes and dates are not asked for again
+// (relist.go). One goroutine looks at
 // a time (load.go); it works on a snapshot that nobody sees until it has as many
 // messages as EXISTS and EXPUNGE say.
 //
-// The watch (watch.go) idles on the mailbox looked into last, on the connection that
-// its index follows, and keeps a second one ready beside it. The poll (poll.go) asks
-// every Config.Poll about whatever was looked into during the last ten minutes:
-// IDLE is a hint. It stays under 1 KB a second: with some hundred mailboxes and more
-// it asks for the tree, and about each mailbox, less often.
+// News come in three ways. The watch (watch.go) idles on the mailboxes looked into last,
+// each on the connection that its index follows, on as many as leave one connection to
+// readers; on that one the mailbox looked into last is kept ready. NOTIFY (notify.go)
+// tells, on one connection more, of all mailboxes: one that somebody has looked into
+// during the last ten minutes is looked at, any other by whoever looks next; where names
+// have changed the tree is listed. Both are hints. So the poll (poll.go) asks every
+// Config.Poll about whatever was looked into during the last ten minutes, all in one
+// command or one flight; less often about what NOTIFY tells of. A server that is found not
+// to tell what the poll finds is asked by the poll alone (mute.go). The poll stays under
+// 1 KB a second: with some hundred mailboxes and more it asks for the tree, and about each
+// mailbox, less often.
+//
+// [Account.Status] says what all of this is doing, from memory; [Account.Refresh] has
+// everything looked at anew, where a hint is not enough.
 //
 // Texts (text.go) are kept in an LRU bounded in octets. A small one is one block. A
 // large one lies in blocks of 128 KiB; opening it fetches the first block and the
 // end, with some octets beyond, in one flight, which settles its size. Reading
 // forward asks ahead in runs that grow from 512 KiB to 4 MiB (stream.go).
+//
+// A server that says "later" is left alone for as long as it says, or longer each
+// time, and used over one connection less (throttle.go); who cannot wait so long is
+// Busy at once. The octets of the last 24 hours are counted in a Ledger, which may
+// bound them (ledger.go): then texts that are not cached are Quota.
 //
 // # Limits
 //
@@ -56,17 +87,26 @@
 //	maxIndexed            64 Mi messages in all mailboxes looked into, 20 octets each: TooBig
 //	maxFlagSets           65,536 different sets of flags in a mailbox: TooBig
 //	maxFlagOctets         16 MiB of flags in them, and of those heard and not taken up
-//	maxHeard, maxGone     1 Mi messages that went, not taken up; ranges of those remembered
+//	maxHeard, maxGone     1 Mi messages that went, or ranges, not taken up; ranges of those remembered
+//	maxChanges            64 Ki words at an EXAMINE, and two for each message that is known: listed
+//	maxNotices            10,000 mailboxes told of by NOTIFY and not looked at, 1 MiB of names: all are looked at
 //	maxNodes, maxLevels   400,000 mailboxes with those above them; 64 levels of a name
 //	maxText               128 Ti octets of a text; one without an end is measured while somebody waits
 //	lieLimit, wholeLimit  8 MiB of a text said to be small; 256 MiB where there are no parts
-//	relistPace            1 s between listings of a mailbox for which nobody waits
+//	relistPace            1 s between listings of a mailbox, or of the tree, for which nobody waits
+//	relistRate            32 KiB a second for listing the tree because of NOTIFY
+//	maxMailboxStatus      1000 mailboxes in a Status
+//	maxLedger             16 KiB of a ledger's file; 25 hours are counted
+//	maxRest               5 min for which a server is left alone that names no time; an hour if it does
+//	maxAsked, maxExamined 64 new names asked about, 16 examined, when a mailbox vanishes
 //
 // # Caveats
 //
-// Without CONDSTORE, which is not used yet, a changed flag is noticed in a mailbox
-// that no connection has open only when that is entered again. STATUS, which the
-// poll uses there, says how many messages are unseen and nothing more of flags.
+// Without CONDSTORE a changed flag is noticed in a mailbox that no connection has
+// open, and of which NOTIFY does not tell, only when that is entered again: STATUS, which the poll uses there, says then
+// how many messages are unseen and nothing more of flags. With it a server is
+// believed that says which flags have changed; only a number of messages, or of
+// unseen ones, that does not fit has the mailbox listed.
 //
 // # Locks
 //
@@ -74,12 +114,13 @@
 // waiting for anything but another lock. In this order; what stands on one line is
 // never held together:
 //
+//	vigil.mu
 //	trees.mu
 //	index.mu
 //	texts.mu, pool.mu
 //	hearing.mu
 //	looks.mu
-//	crier.mu, job.mu, quota.mu
+//	crier.mu, job.mu, quota.mu, notices.mu, recents.mu, Ledger.mu (over its file, which is local and small)
 //	Account.mu
 //
 // [Account.Tree], [Mailbox.Snapshot] and all that a Snapshot answers take no lock;

@@ -12,6 +12,7 @@ import (
 type epoch struct {
 	wire     UIDValidity // what the server calls it
 	validity UIDValidity // what we call it: the same, unless the server has changed UIDs under it
+	id       string      // MAILBOXID (RFC 8474); empty: not said
 }
 
 // shuffleStep is added to a UIDVALIDITY under which the server has changed UIDs:
@@ -32,7 +33,8 @@ const (
 //
 // A server that changes UIDs under one UIDVALIDITY (GNU mailutils does, to the
 // newest message) is known by a UIDNEXT that has gone back or by the highest
-// known UID having another size or date.
+// known UID having another size or date. So is a mailbox that another one of the same
+// UIDVALIDITY has taken the name of; of a few more messages the dates are compared.
 func (m *Mailbox) examine(ctx context.Context, c *imapconn.Client, hear *hearing) (*epoch, error) {
 	known := m.snap.Load()
 	var data imapconn.SelectData
@@ -46,7 +48,7 @@ func (m *Mailbox) examine(ctx context.Context, c *imapconn.Client, hear *hearing
 			}
 			hear.again()
 		}
-		if data, err = c.Examine(ctx, m.WireName(), hear); err != nil {
+		if data, err = hear.examine(ctx, c); err != nil {
 			return nil, err
 		}
 		if known == nil || data.UIDNext == 0 || data.UIDNext >= known.uidNext {
@@ -55,14 +57,14 @@ func (m *Mailbox) examine(ctx context.Context, c *imapconn.Client, hear *hearing
 	}
 	m.entered.Store(time.Now().UnixNano())
 	hear.begin(data)
-	e := m.enter(data.UIDValidity, data.Exists == 0)
+	e := m.enter(data.UIDValidity, data.MailboxID, data.Exists == 0)
 	if known == nil || known.validity != e.validity {
 		return e, nil
 	}
 	hear.learn(known.uidNext)
 	same := data.UIDNext == 0 || data.UIDNext >= known.uidNext
-	if h := known.highest(); same && h != nil && data.Exists > 0 {
-		if same, err = isStill(ctx, c, h); err != nil {
+	if same && known.Len() > 0 && data.Exists > 0 {
+		if same, err = known.isStill(ctx, c); err != nil {
 			return nil, err
 		}
 	}
@@ -72,40 +74,24 @@ func (m *Mailbox) examine(ctx context.Context, c *imapconn.Client, hear *hearing
 	return e, nil
 }
 
-// isStill asks whether a message has the size and date that are known. One
-// that is gone has not changed.
-func isStill(ctx context.Context, c *imapconn.Client, r *record) (bool, error) {
-	same := true
-	err := c.FetchMeta(ctx, imapconn.UIDSet{{First: r.uid, Last: r.uid}}, imapconn.MetaDate|imapconn.MetaSize, func(f imapconn.Meta) {
-		now := newRecord(f.UID, f.Size, 0, 0)
-		if f.HasDate {
-			now = newRecord(f.UID, f.Size, f.Date.Unix(), 0)
-		}
-		if f.UID != r.uid || !f.HasDate && !f.HasSize {
-			return
-		}
-		// A size of 0 is what some say of a message that is going, or that they
-		// have lost sight of.
-		sizeDiffers := f.HasSize && f.Size != 0 && r.octets() != 0 && !r.ours && now.octets() != r.octets()
-		dateDiffers := f.HasDate && now.unix() != r.unix()
-		same = same && !sizeDiffers && !dateDiffers
-	})
-	return same, err
-}
-
-// enter gives the epoch of a UIDVALIDITY, a new one where it is not that of now.
-// A mailbox that was empty and is empty has no UIDs that could mean others: some
-// (GNU mailutils) have a UIDVALIDITY only once there is a message.
-func (m *Mailbox) enter(wire UIDValidity, empty bool) *epoch {
+// enter gives the epoch of a UIDVALIDITY and MAILBOXID, a new one where it is not
+// that of now. A mailbox that was empty and is empty has no UIDs that could mean
+// others: some (GNU mailutils) have a UIDVALIDITY only once there is a message.
+func (m *Mailbox) enter(wire UIDValidity, id string, empty bool) *epoch {
 	m.index.mu.Lock()
 	defer m.index.mu.Unlock()
-	if e := m.current.Load(); e != nil {
+	e := &epoch{wire: wire, validity: wire, id: id}
+	if now := m.current.Load(); now != nil {
 		s := m.snap.Load()
-		if e.wire == wire || empty && s != nil && s.validity == e.validity && s.Len() == 0 {
-			return e
+		another := id != "" && now.id != "" && id != now.id
+		switch {
+		case another && now.wire == wire: // UIDVALIDITY is not unique across mailboxes
+			e.validity = now.validity + shuffleStep
+		case another:
+		case now.wire == wire, empty && s != nil && s.validity == now.validity && s.Len() == 0:
+			return now
 		}
 	}
-	e := &epoch{wire: wire, validity: wire}
 	m.begun(e)
 	return e
 }
@@ -115,7 +101,7 @@ func (m *Mailbox) enter(wire UIDValidity, empty bool) *epoch {
 // first message.
 func (m *Mailbox) named(l *lease, s *Snapshot) error {
 	if wire := l.hear.validity(); s.Len() > 0 && wire != l.epoch.wire {
-		m.enter(wire, false)
+		m.enter(wire, l.epoch.id, false)
 		return errValidity
 	}
 	return nil
@@ -133,7 +119,7 @@ func (m *Mailbox) shuffle(old *epoch) *epoch {
 	if e := m.current.Load(); e != old {
 		return e
 	}
-	e := &epoch{wire: old.wire, validity: old.validity + shuffleStep}
+	e := &epoch{wire: old.wire, validity: old.validity + shuffleStep, id: old.id}
 	m.begun(e)
 	m.account.saidShuffle.Do(func() {
 		m.account.log.Warn("the server gives messages other UIDs under the same UIDVALIDITY; the mailbox is read anew each time", "mailbox", m.full())

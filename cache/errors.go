@@ -25,7 +25,7 @@ const (
 	Quota            // OVERQUOTA
 	TooBig           // TOOBIG, APPENDLIMIT, or over a limit of ours
 	Exists           // ALREADYEXISTS
-	Busy             // INUSE, LIMIT
+	Busy             // INUSE, LIMIT, or a server that wants to be asked later
 	Interrupted      // the caller's context was cancelled
 	Timeout          // no answer inside the deadline
 	IO               // the connection is lost, or the answer cannot be used
@@ -105,6 +105,8 @@ var codeKinds = map[string]Kind{
 	"ALREADYEXISTS":        Exists,
 	"INUSE":                Busy,
 	"LIMIT":                Busy,
+	"THROTTLED":            Busy,
+	"UNAVAILABLE":          Busy,
 	"EXPUNGEISSUED":        Stale,
 }
 
@@ -116,18 +118,26 @@ func KindOf(err error) Kind {
 		status *imapconn.StatusError
 		auth   *imapconn.AuthError
 		conn   *imapconn.ConnError
+		down   downError
 	)
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &known):
 		return known.Kind
+	case errors.As(err, new(*throttledError)):
+		return Busy
+	case errors.As(err, new(*spentError)):
+		return Quota
+	case errors.As(err, &down) && !saysLater(err):
+		return Timeout // as for who waited until it was known
+	case errors.As(err, &status) && codeKinds[status.Code] != 0:
+		return codeKinds[status.Code]
+	case saysLater(err):
+		return Busy
 	case errors.As(err, &auth):
 		return Access
 	case errors.As(err, &status):
-		if k, ok := codeKinds[status.Code]; ok {
-			return k
-		}
 		return IO
 	case errors.Is(err, imapconn.ErrNotOffered):
 		return NotOffered
@@ -159,7 +169,7 @@ func joint(a, b error) error {
 }
 
 // lostConnection reports whether err is the end of a connection, or of what it knew
-// of message numbers, and so worth another try on another.
+// of message numbers or of a mailbox's name, and so worth another try on another.
 func lostConnection(err error) bool {
 	var (
 		conn *imapconn.ConnError
@@ -170,6 +180,6 @@ func lostConnection(err error) bool {
 	if errors.As(err, &down) || errors.As(err, &auth) {
 		return false
 	}
-	return errors.As(err, &conn) || errors.As(err, &lost) || errors.Is(err, imapconn.ErrClosed) || errors.Is(err, imapconn.ErrNotSelected) ||
-		errors.Is(err, imapconn.ErrNumbers)
+	return errors.Is(err, errRenamed) || errors.As(err, &conn) || errors.As(err, &lost) || errors.Is(err, imapconn.ErrClosed) ||
+		errors.Is(err, imapconn.ErrNotSelected) || errors.Is(err, imapconn.ErrNumbers)
 }

@@ -11,9 +11,13 @@ import (
 // leaves out is 0.
 func (m *Mailbox) fetchRecords(l *lease, set imapconn.UIDSet) ([]chunk, error) {
 	var g gathering
+	all := slices.Equal(set, imapconn.AllUIDs())
 	err := l.client.FetchMeta(m.account.ctx, set, imapconn.MetaAll, func(f imapconn.Meta) {
 		if f.UID != 0 {
 			g.add(m.describe(f))
+			if all {
+				l.hear.taken(f)
+			}
 		}
 	})
 	if err != nil {
@@ -28,6 +32,7 @@ func (m *Mailbox) fetchFlags(l *lease, f func(UID, flagID)) error {
 	return l.client.FetchMeta(m.account.ctx, imapconn.AllUIDs(), imapconn.MetaFlags, func(a imapconn.Meta) {
 		if a.UID != 0 {
 			f(a.UID, m.index.flags.id(a.Flags))
+			l.hear.taken(a)
 		}
 	})
 }

@@ -68,21 +68,21 @@ func (s *Snapshot) applyFlags(f heardFlags, flags *flagSets) *Snapshot {
 // order; Dovecot names the last first.
 type goneSet struct {
 	set   imapconn.UIDSet
-	fresh []UID // not in set yet
+	fresh []imapconn.UIDRange // not in set yet
 }
 
 // maxGone bounds the ranges of a goneSet, in ranges. When there are more all are
 // forgotten: a reader of the text of one of them learns of its end in a new session.
 const maxGone = 1 << 20
 
-// goneFresh is how many UIDs are put into the set at a time, at least.
+// goneFresh is how many ranges are put into the set at a time, at least.
 const goneFresh = 1024
 
-func (g *goneSet) add(uid UID) {
+func (g *goneSet) add(first, last UID) {
 	if len(g.set) >= maxGone {
 		g.set = nil
 	}
-	g.fresh = append(g.fresh, uid)
+	g.fresh = append(g.fresh, imapconn.UIDRange{First: first, Last: last})
 	if len(g.fresh) >= max(goneFresh, len(g.set)) {
 		g.settle()
 	}
@@ -98,15 +98,15 @@ func (g *goneSet) settle() {
 	if len(g.fresh) == 0 {
 		return
 	}
-	slices.Sort(g.fresh)
+	slices.SortFunc(g.fresh, func(a, b imapconn.UIDRange) int { return compareUIDs(a.First, b.First) })
 	all := make(imapconn.UIDSet, 0, len(g.set)+1)
 	set := g.set
-	for _, uid := range g.fresh {
-		for len(set) > 0 && set[0].First <= uid {
+	for _, r := range g.fresh {
+		for len(set) > 0 && set[0].First <= r.First {
 			all.AddRange(set[0].First, set[0].Last)
 			set = set[1:]
 		}
-		all.Add(uid)
+		all.AddRange(r.First, r.Last)
 	}
 	for _, r := range set {
 		all.AddRange(r.First, r.Last)

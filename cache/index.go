@@ -100,6 +100,10 @@ func (m *Mailbox) show(next *Snapshot) {
 	if next == old {
 		return
 	}
+	if next.says(old) {
+		m.snap.Store(old.reached(next.modSeq))
+		return
+	}
 	s := *next
 	if old != nil {
 		s.gen, s.changed = old.gen+1, old.changed

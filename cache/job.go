@@ -12,6 +12,7 @@ import (
 // the account's context; its own context ends when the time of the last reader
 // is up, and bounds only waiting for a connection and trying again.
 type job struct {
+	pool   *pool
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	done   chan struct{} // closed when err is set
@@ -31,7 +32,7 @@ const (
 
 // newJob makes a job whose readers have yet to join.
 func (a *Account) newJob() *job {
-	j := &job{done: make(chan struct{}), until: time.Now().Add(a.cfg.Timeout)}
+	j := &job{pool: a.pool, done: make(chan struct{}), until: time.Now().Add(a.cfg.Timeout)}
 	j.ctx, j.cancel = context.WithCancelCause(a.ctx)
 	j.timer = time.AfterFunc(a.cfg.Timeout, j.tick)
 	return j
@@ -67,6 +68,9 @@ func (j *job) over() bool { return j.ctx.Err() != nil }
 // was lost and somebody waits. The first is made at once, later ones after a
 // pause that grows.
 func (j *job) again(err error) bool {
+	if j.pool.throttled(err) {
+		return !j.over() // the pool sees to the pause
+	}
 	if !lostConnection(err) {
 		return false
 	}

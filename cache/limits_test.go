@@ -81,7 +81,7 @@ func TestASelectionMakesUsHoldOnlySoMuch(t *testing.T) {
 	}
 	var gone goneSet
 	for i := range 3 * maxGone {
-		gone.add(UID(2*i + 1))
+		gone.add(UID(2*i+1), UID(2*i+1))
 	}
 	if n := len(gone.set) + len(gone.fresh); n > 3*maxGone/2 {
 		t.Errorf("%d of those that went are held", n)

@@ -3,6 +3,7 @@ package cache
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"slices"
@@ -23,6 +24,7 @@ type trees struct {
 	mu     sync.Mutex // held over no network; before crier.mu
 	boxes  map[string]*Mailbox
 	number uint32
+	own    uint64 // how often we have renamed a mailbox ourselves
 	job    *job
 	asked  time.Time // when the LIST was asked for that the tree is made of
 	sum    uint64    // of what it gave
@@ -41,19 +43,17 @@ const (
 	listOctets = 40
 )
 
-// weigh notes what a listing has cost, and says so where that is much.
+// weigh notes what a listing has cost, and says so where that is much. t.mu is held.
 func (t *trees) weigh(data []imapconn.ListData, sum uint64) {
 	octets := listOctets * len(data)
 	for i := range data {
 		octets += len(data[i].Name)
 	}
-	t.mu.Lock()
 	t.sum, t.octets, t.count = sum, octets, len(data)
-	t.mu.Unlock()
 	if len(data) > manyMailboxes {
 		t.saidMany.Do(func() {
 			t.a.log.Warn("the account has very many mailboxes, and each look at them lists them all; what is made or renamed elsewhere is seen late"+
-				" (name only a part in the URL, or --exclude some)", "mailboxes", len(data), "every", t.maxAge(true))
+				" (name only a part in the URL, or --exclude some)", "mailboxes", len(data), "every", t.oldest(true))
 		})
 	}
 }
@@ -62,6 +62,11 @@ func (t *trees) weigh(data []imapconn.ListData, sum uint64) {
 func (t *trees) maxAge(looking bool) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.oldest(looking)
+}
+
+// oldest is maxAge with t.mu held.
+func (t *trees) oldest(looking bool) time.Duration {
 	age := t.a.cfg.Poll
 	if !looking {
 		age /= 2
@@ -77,7 +82,7 @@ func (t *trees) init(a *Account) {
 	root := &Mailbox{account: a}
 	root.listed.Store(&listed{made: true})
 	t.boxes = map[string]*Mailbox{"": root}
-	a.tree.Store(&Tree{root: root, nodes: map[*Mailbox]*treeNode{root: {}}})
+	a.tree.Store(&Tree{root: root, nodes: map[*Mailbox]*treeNode{root: {listed: root.listed.Load()}}})
 }
 
 // LoadTree gives a tree that is not older than Config.Poll, whole or an error:
@@ -117,6 +122,13 @@ func (t *trees) refresh(ctx context.Context, maxAge time.Duration) *job {
 	return j
 }
 
+// distrust has whoever looks next ask for the tree.
+func (t *trees) distrust() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.asked = time.Time{}
+}
+
 // run asks until there is an answer or nobody waits any more.
 func (t *trees) run(j *job) {
 	err := t.list(j)
@@ -129,14 +141,25 @@ func (t *trees) run(j *job) {
 	j.finish(err)
 }
 
+// list asks once, and again where we have renamed a mailbox meanwhile.
 func (t *trees) list(j *job) error {
+	for {
+		if err := t.listNow(j); !errors.Is(err, errOwnRename) || j.over() {
+			return err
+		}
+	}
+}
+
+func (t *trees) listNow(j *job) error {
 	l, err := t.a.pool.acquire(j.ctx, want{})
 	if err != nil {
 		return err
 	}
-	defer l.release()
-	asked := time.Now()
+	t.mu.Lock()
+	own, asked := t.own, time.Now()
+	t.mu.Unlock()
 	data, err := t.listAll(l)
+	l.release()
 	if err != nil {
 		return err
 	}
@@ -148,8 +171,17 @@ func (t *trees) list(j *job) error {
 	if err != nil {
 		return err
 	}
+	moved, err := t.moved(j, names)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.own != own {
+		return errOwnRename
+	}
 	t.weigh(data, sum)
-	t.adopt(names, asked)
+	t.adopt(names, asked, moved)
 	return nil
 }
 
@@ -247,29 +279,33 @@ func shown(all []listed, byKey map[string]int, exclude patterns, root []string) 
 }
 
 // adopt makes the tree of what is shown and publishes it, if it is another than
-// the last. Mailboxes that are there still are kept.
-func (t *trees) adopt(names []listed, asked time.Time) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+// the last. Mailboxes that are there still are kept; those that moved names, by
+// their new keys, are there under other names. t.mu is held.
+func (t *trees) adopt(names []listed, asked time.Time, moved map[string]*Mailbox) {
 	t.asked = asked
 	old := t.a.tree.Load()
 	next := &Tree{root: old.root, nodes: make(map[*Mailbox]*treeNode, len(names)+1), gen: old.gen + 1}
-	next.nodes[old.root] = &treeNode{}
+	next.nodes[old.root] = &treeNode{listed: old.nodes[old.root].listed}
 	boxes := map[string]*Mailbox{"": old.root}
-	same := len(names)+1 == len(old.nodes)
+	same := len(names)+1 == len(old.nodes) && len(moved) == 0
 	for i := range names {
 		n := &names[i]
-		m := t.boxes[n.key]
-		if m == nil || !slices.Equal(m.path, n.path) {
+		m, isMoved := moved[n.key]
+		if !isMoved {
+			m = t.boxes[n.key]
+		}
+		if m == nil || !isMoved && !slices.Equal(m.Path(), n.path) {
 			t.number++
-			m = &Mailbox{account: t.a, path: n.path, name: n.name, number: t.number}
+			m = &Mailbox{account: t.a, number: t.number}
 			same = false
 		}
-		n.path = nil
-		m.listed.Store(n)
+		m.say(n)
+		if isMoved {
+			m.resettle()
+		}
 		boxes[n.key] = m
 		parent := boxes[n.parent]
-		next.nodes[m] = &treeNode{parent: parent}
+		next.nodes[m] = &treeNode{listed: m.listed.Load(), parent: parent}
 		kids := next.nodes[parent]
 		kids.children = append(kids.children, m)
 	}
@@ -279,7 +315,7 @@ func (t *trees) adopt(names []listed, asked time.Time) {
 	now := time.Now()
 	for m, n := range next.nodes {
 		slices.SortFunc(n.children, func(a, b *Mailbox) int {
-			return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.WireName(), b.WireName()))
+			return cmp.Or(strings.Compare(next.Name(a), next.Name(b)), strings.Compare(next.WireName(a), next.WireName(b)))
 		})
 		was := old.nodes[m]
 		switch {
@@ -287,7 +323,7 @@ func (t *trees) adopt(names []listed, asked time.Time) {
 			n.changed = t.a.since
 		case was == nil:
 			n.changed = now
-		case !slices.Equal(was.children, n.children):
+		case !sameNames(old, next, m):
 			n.changed = later(now, was.changed)
 		default:
 			n.changed = was.changed
@@ -304,6 +340,13 @@ func (t *trees) adopt(names []listed, asked time.Time) {
 	if old.gen > 0 {
 		t.a.crier.cry(news{oldTree: old, newTree: next})
 	}
+}
+
+// sameNames reports whether a mailbox has the same children, under the same names,
+// in two trees.
+func sameNames(old, next *Tree, m *Mailbox) bool {
+	was, is := old.Children(m), next.Children(m)
+	return slices.Equal(was, is) && !slices.ContainsFunc(is, func(k *Mailbox) bool { return old.Name(k) != next.Name(k) })
 }
 
 // later is now, or last where the clock has been put back.

@@ -234,7 +234,9 @@ func BenchmarkTree(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				a.trees.adopt(names, time.Now())
+				a.trees.mu.Lock()
+				a.trees.adopt(names, time.Now(), nil)
+				a.trees.mu.Unlock()
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/mailbox")
 		})

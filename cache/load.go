@@ -222,7 +222,12 @@ func (m *Mailbox) catchUp(verify bool) error {
 	if work == nil {
 		return errNotFollowed
 	}
-	next, err := m.absorb(l, work)
+	next, err := m.absorb(l, work, false)
+	if err == nil && next.Len() == 0 && work.Len() > 0 {
+		// Or the mailbox was deleted or renamed, and all its messages go for those who
+		// are in it (Cyrus): an EXAMINE tells.
+		err = errAllGone
+	}
 	if err != nil {
 		return joint(errNotFollowed, err)
 	}
@@ -230,22 +235,23 @@ func (m *Mailbox) catchUp(verify bool) error {
 	return m.publish(next, l, since)
 }
 
+var errAllGone = errors.New("all messages are said to be expunged")
+
 // maxRounds bounds how often one look takes up what is heard meanwhile, in rounds.
 const maxRounds = 50
 
 // absorb puts what is heard into s until nothing is left and it has as many
-// messages as there are.
-func (m *Mailbox) absorb(l *lease, s *Snapshot) (*Snapshot, error) {
-	asked := false
+// messages as there are. asked: the server has had its chance to say what it knows.
+func (m *Mailbox) absorb(l *lease, s *Snapshot, asked bool) (*Snapshot, error) {
 	for range maxRounds {
-		heard, count := l.hear.take()
+		heard, count, reached := l.hear.take()
 		switch {
 		case heard.lost != "":
 			return nil, errors.New(heard.lost)
 		case heard.changed:
 			return nil, errors.New("flags of an unknown message changed")
 		case heard.none() && count == s.Len():
-			return s, nil
+			return s.reached(reached), nil
 		case heard.none() && asked:
 			return nil, errShort
 		case heard.none():
@@ -262,6 +268,7 @@ func (m *Mailbox) absorb(l *lease, s *Snapshot) (*Snapshot, error) {
 			edits = append(edits, edit{record: record{uid: uid}, remove: true})
 		}
 		s, _ = s.apply(edits)
+		s = s.without(setOf(heard.vanished))
 		if first, ok := s.behind(); ok && heard.grown && count > 0 {
 			new, err := m.fetchRecords(l, imapconn.UIDSet{{First: first, Last: math.MaxUint32}})
 			if err != nil {
@@ -269,7 +276,7 @@ func (m *Mailbox) absorb(l *lease, s *Snapshot) (*Snapshot, error) {
 			}
 			s, _ = s.apply(setEdits(new))
 		} else if count == s.Len() {
-			return s, nil // what was heard since has somebody look again
+			return s.reached(reached), nil // what was heard since has somebody look again
 		}
 	}
 	return nil, errors.New("the mailbox changes faster than it can be read (try again)")

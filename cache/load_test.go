@@ -406,7 +406,7 @@ func TestUIDVALIDITYThatChangesDuringALookIsNoError(t *testing.T) {
 			flipped = true
 			in.SetValidity(4242)
 			// Another connection finds out while the listing is under way.
-			m.enter(4242, false)
+			m.enter(4242, "", false)
 		}
 		c.Default()
 	})

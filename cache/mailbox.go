@@ -9,24 +9,25 @@ import (
 )
 
 // Mailbox is a mailbox, or a place in the tree that has mailboxes below it:
-// every directory is one. There is one value for each as long as it exists; one
-// that is deleted and made again is another.
+// every directory is one. There is one value for each as long as it exists, also
+// under another name (moved.go); one that is deleted and made again is another.
 //
 // Where a server has two spellings of one decoded name there are two mailboxes
 // of one Path, told apart by WireName.
 type Mailbox struct {
 	account *Account
-	path    []string // shared, not modified
-	name    string
 	number  uint32 // in the keys of texts
 
-	listed  atomic.Pointer[listed]    // what LIST said last
+	listed  atomic.Pointer[listed]    // what LIST said last, the name with it
+	moves   atomic.Uint32             // how often it was renamed: what was selected before counts no more
 	snap    atomic.Pointer[Snapshot]  // what was published last
 	follow  atomic.Pointer[hearing]   // the selection that the index follows; nil: none
 	current atomic.Pointer[epoch]     // under which UIDVALIDITY the UIDs hold; nil: never examined
 	touched atomic.Int64              // when it was looked into last, Unix nanoseconds; 0: never
 	news    atomic.Bool               // something may have changed since it was looked at
 	gone    atomic.Bool               // no longer in the tree
+	byPart  atomic.Bool               // what is published was made by resync
+	doubted atomic.Bool               // that is not to be done again before a listing
 	checked atomic.Pointer[time.Time] // when the looking began that what is published comes from
 
 	index    index
@@ -35,6 +36,8 @@ type Mailbox struct {
 	relisted time.Time    // when it was listed last; of whoever looks, one at a time
 
 	strayed atomic.Int64 // when a session was given up that refused it, Unix nanoseconds
+
+	modseq imapconn.ModSeq // that NOTIFY told last; of whoever looks at notices
 
 	// poll's own:
 	asked    time.Time // when it asked
@@ -46,10 +49,11 @@ type Mailbox struct {
 }
 
 // Path is the decoded levels of the name, none for the root. Not to be modified.
-func (m *Mailbox) Path() []string { return m.path }
+// It is another one after a rename.
+func (m *Mailbox) Path() []string { return m.listed.Load().path }
 
 // Name is the last level of the decoded name, empty for the root.
-func (m *Mailbox) Name() string { return m.name }
+func (m *Mailbox) Name() string { return m.listed.Load().name }
 
 // WireName is the name as the server gave it in LIST; where it named only
 // mailboxes below this one, the part of their name that is this one's.
@@ -67,9 +71,9 @@ func (m *Mailbox) Selectable() bool { return m.listed.Load().selectable }
 func (m *Mailbox) Snapshot() *Snapshot { return m.snap.Load() }
 
 // full is the name for errors, logs and patterns.
-func (m *Mailbox) full() string { return strings.Join(m.path, "/") }
+func (m *Mailbox) full() string { return strings.Join(m.Path(), "/") }
 
 // Touch notes that somebody looks into the mailbox: for ten minutes it is asked
-// about, and the one looked into last is watched. It costs nothing and waits
+// about, and those looked into last are watched. It costs nothing and waits
 // for nothing.
 func (m *Mailbox) Touch() { m.account.look(m) }

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"slices"
 	"strings"
 
 	"imapfs/imapconn"
@@ -28,7 +29,14 @@ type listed struct {
 	attrs      []string
 	selectable bool
 	made       bool // nobody has listed it: it has mailboxes below it
-	path       []string
+	delimiter  rune
+	path       []string // shared, not modified
+}
+
+// equal reports whether two say the same.
+func (l *listed) equal(o *listed) bool {
+	return l.wire == o.wire && l.key == o.key && l.name == o.name && l.parent == o.parent && l.selectable == o.selectable &&
+		l.made == o.made && l.delimiter == o.delimiter && slices.Equal(l.attrs, o.attrs) && slices.Equal(l.path, o.path)
 }
 
 // levels parts a wire name at its delimiter; 0 is none. A delimiter behind the
@@ -56,7 +64,7 @@ func readName(l imapconn.ListData) []listed {
 			end += d
 		}
 		end += len(part)
-		n := listed{wire: l.Name[:end], key: l.Name[:end], parent: parent, made: true}
+		n := listed{wire: l.Name[:end], key: l.Name[:end], parent: parent, made: true, delimiter: l.Delimiter}
 		if i == 0 && strings.EqualFold(part, inbox) {
 			n.key, n.name = inbox, inbox
 		} else {

@@ -105,7 +105,7 @@ func TestAServerThatIsDownFailsFast(t *testing.T) {
 	p.Cut()
 	begun := time.Now()
 	_, err := m.Open(within(t, short), v, 1)
-	wantKind(t, err, IO)
+	wantKind(t, err, Timeout)
 	if took := time.Since(begun); took > short/2 {
 		t.Errorf("after %v", took)
 	}
@@ -262,5 +262,27 @@ func TestCloseEndsWhoWaits(t *testing.T) {
 	_, err := m.Open(within(t, short), v, 1)
 	if err == nil {
 		t.Error("a closed account reads")
+	}
+}
+
+// A text's mailbox is refused without a code: whether it is gone is for LIST to say.
+func TestATextOfAMailboxThatIsGoneIsNotThere(t *testing.T) {
+	for _, gone := range []bool{true, false} {
+		s := imaptest.NewScripted(t)
+		s.Mailbox("INBOX").Add(text(1, 1000))
+		s.Mailbox("box").Add(text(2, 1000))
+		a := openScripted(t, s, func(c *Config, _ *imapconn.Dialer) { c.Connections = 1 })
+		m := box(t, a, "box")
+		v := mustLoad(t, m).Validity()
+		mustLoad(t, box(t, a, "INBOX")) // the only connection has left it
+		s.Mailbox("box").Refuse("Mailbox doesn't exist: box")
+		if gone {
+			s.On("LIST", func(c *imaptest.Call) {
+				c.Send(`* LIST () "/" INBOX`)
+				c.Done("OK")
+			})
+		}
+		_, err := m.Open(within(t, short), v, 1)
+		wantKind(t, err, map[bool]Kind{true: NotExist, false: IO}[gone])
 	}
 }

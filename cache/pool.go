@@ -25,18 +25,28 @@ type pool struct {
 	closed  bool
 	limit   int       // how many connections there may be, as the server sees it
 	limited time.Time // since when that is less than the user allows
+	apart   int       // how many of them are not lent out: that of NOTIFY
 
 	// See dial.go.
 	dialing   int
-	dialStart time.Time // of the newest dial
-	notBefore time.Time // when the next may be tried
-	failing   time.Time // since when all have failed; zero: the last one did not
-	denied    error     // the refusal of the last login; nil: it was not refused
-	refusals  int       // in a row
+	dialStart time.Time       // of the newest dial
+	notBefore time.Time       // when the next may be tried
+	dials     context.Context // of the attempts; ended when the machine has slept
+	redial    context.CancelFunc
+	denied    error // the refusal of the last login; nil: it was not refused
+	refusals  int   // in a row
 	backoff   *backoff.ExponentialBackOff
 	timer     *time.Timer // looks again; nil: none is set
 	timerAt   time.Time
 	saidLimit bool
+
+	outage  outage  // see outage.go
+	vigil   vigil   // see wake.go
+	resting resting // see throttle.go
+
+	// See status.go.
+	leaving           []*conn // dropped, and not counted yet in what follows
+	spentIn, spentOut int64   // octets that connections have moved that are over
 }
 
 // want is what somebody needs a connection for.
@@ -44,7 +54,8 @@ type want struct {
 	box    *Mailbox // to be selected; nil: any connection will do
 	beside *Mailbox // not to be selected; box is nil then
 	fresh  bool     // selected anew, nobody else using it meanwhile
-	spare  bool     // only one that nobody needs: not one that idles, nor one that an index follows
+	hear   *hearing // what is to hear of the fresh selection; nil: a new one
+	spare  bool     // only one that nobody needs: none whose mailbox is watched or followed is made to leave it
 }
 
 var errNoSpare = errors.New("no connection is spare")
@@ -60,12 +71,16 @@ type waiter struct {
 }
 
 func newPool(a *Account) *pool {
-	return &pool{a: a, limit: a.cfg.Connections, backoff: newBackoff()}
+	p := &pool{a: a, limit: a.cfg.Connections, backoff: newBackoff()}
+	p.dials, p.redial = context.WithCancel(a.ctx)
+	p.vigil.begin()
+	return p
 }
 
 // acquire waits for a connection until ctx ends. It dials, and selects the
 // mailbox, if need be. An error of the end of a connection is worth trying again.
 func (p *pool) acquire(ctx context.Context, w want) (*lease, error) {
+	p.a.awake()
 	wt := &waiter{want: w, ready: make(chan struct{})}
 	p.mu.Lock()
 	if p.closed {
@@ -196,6 +211,10 @@ func (p *pool) dispatch() {
 		c.wanted = false
 	}
 	p.answerDenied()
+	if p.rests() {
+		return
+	}
+	p.answerOutage()
 	p.restoreLimit()
 	var rest []*waiter
 	for _, w := range p.queue {
@@ -204,6 +223,8 @@ func (p *pool) dispatch() {
 		}
 	}
 	p.queue = rest
+	p.answerOutage() // an attempt may have begun: it is waited for only so long
+	p.retry()
 }
 
 // serve gives a waiter a connection, or sees to it that there will be one.
@@ -217,7 +238,7 @@ func (p *pool) serve(w *waiter, before int) bool {
 		p.give(w, c)
 		return true
 	}
-	if w.spare && len(p.conns) > 1 {
+	if w.spare && len(p.conns) > 1 && slices.ContainsFunc(p.conns, func(c *conn) bool { return c.idler == nil }) {
 		w.err = errNoSpare
 		close(w.ready)
 		return true
@@ -231,7 +252,7 @@ func (p *pool) serve(w *waiter, before int) bool {
 		return true
 	}
 	// One that is used will be left for this waiter: one that only idles at once.
-	if c := p.least(func(c *conn) bool { return !c.wanted }, (*conn).busy); c != nil {
+	if c := p.toLeave(); c != nil {
 		c.wanted = true
 		if c.idler != nil {
 			c.idler()
@@ -247,7 +268,7 @@ func (p *pool) shared(w *waiter) *conn {
 	}
 	return p.least(func(c *conn) bool {
 		switch {
-		case c.wanted, w.spare && c.idler != nil:
+		case c.wanted, w.spare && w.box != nil && c.idler != nil:
 			return false
 		case w.box == nil:
 			return w.beside == nil || !c.has(w.beside)
@@ -306,6 +327,22 @@ func (p *pool) least(ok func(*conn) bool, load func(*conn) int) *conn {
 	return best
 }
 
+// toLeave finds the connection whose users should leave it for who waits: the one
+// with the fewest, and of those that only idle the one whose mailbox was not looked
+// into for longest.
+func (p *pool) toLeave() *conn {
+	var best *conn
+	for _, c := range p.conns {
+		switch {
+		case c.wanted || !c.alive():
+		case best == nil || c.busy() < best.busy(),
+			c.busy() == best.busy() && c.idler != nil && best.idler != nil && c.lookedInto() < best.lookedInto():
+			best = c
+		}
+	}
+	return best
+}
+
 // give makes a waiter a user of a connection, and has it select its mailbox
 // where that is not selected. p.mu is held.
 func (p *pool) give(w *waiter, c *conn) {
@@ -319,7 +356,10 @@ func (p *pool) give(w *waiter, c *conn) {
 			c.sel.hear.end()
 		}
 		w.enter = true
-		c.sel = &selection{box: w.box, hear: newHearing(w.box), entered: make(chan struct{})}
+		c.sel = newSelection(w.box)
+		if w.hear != nil {
+			c.sel.hear = w.hear
+		}
 	}
 	if w.box != nil {
 		w.sel = c.sel

@@ -13,6 +13,9 @@ const listTries = 3
 
 // relist examines the mailbox anew and lists it, whole.
 func (m *Mailbox) relist(j *job) error {
+	if err := m.account.allowed(true); err != nil {
+		return err
+	}
 	var err error
 	for try := range listTries {
 		if try > 0 {
@@ -20,8 +23,13 @@ func (m *Mailbox) relist(j *job) error {
 		}
 		m.news.Store(false)
 		var l *lease
-		if l, err = m.account.pool.acquire(j.ctx, want{box: m, fresh: true}); err != nil {
-			return m.verdict(j, err)
+		moves, hear := m.moves.Load(), newHearing(m)
+		if try == 0 {
+			hear.resyncs(m.point())
+		}
+		if l, err = m.account.pool.acquire(j.ctx, want{box: m, fresh: true, hear: hear}); err != nil {
+			hear.unfollow()
+			return m.verdict(j, err, moves, 0)
 		}
 		err = m.list(l)
 		l.release()
@@ -32,35 +40,42 @@ func (m *Mailbox) relist(j *job) error {
 	return err
 }
 
-// verdict looks what a refused EXAMINE means where the server gives no code:
-// the mailbox may be gone, or it may be something else.
-func (m *Mailbox) verdict(j *job, err error) error {
+// verdict looks what a refused EXAMINE or FETCH means where no code tells, by a tree
+// that is not older than age: the mailbox may be gone, or have been renamed since it
+// had been moved so often, which is worth another try, or it may be something else.
+func (m *Mailbox) verdict(j *job, err error, moves uint32, age time.Duration) error {
 	var status *imapconn.StatusError
-	if !errors.As(err, &status) || KindOf(err) != IO {
+	if kind := KindOf(err); !errors.As(err, &status) || kind != IO && kind != NotExist {
 		return err
 	}
-	if t := m.account.trees.refresh(j.ctx, 0); t != nil {
+	t := m.account.trees.refresh(j.ctx, age)
+	if t == nil && !m.gone.Load() && m.moves.Load() == moves {
+		// The tree is that young, and older than the refusal.
+		j.pause(age)
+		t = m.account.trees.refresh(j.ctx, age)
+	}
+	if t != nil {
 		t.await(j.ctx, "list", nil, 0)
 	}
-	if m.gone.Load() {
+	switch {
+	case m.gone.Load():
 		return errGone
+	case m.moves.Load() != moves:
+		return errRenamed
 	}
 	return err
 }
 
-// list makes the index from a listing in a fresh session, and has it follow
-// this one.
+// list makes the index from what a fresh session says, of what has changed or of
+// all, and has it follow this one.
 func (m *Mailbox) list(l *lease) error {
 	since := time.Now()
 	work := m.startWork(l.epoch)
 	defer m.endWork()
-	l.hear.startListing()
-	next, err := m.listing(l, work)
-	l.hear.list(nil)
-	if err == nil {
-		if next, err = m.absorb(l, next); err != nil && !lostConnection(err) {
-			err = joint(errShort, err)
-		}
+	next, err := m.resync(l, work)
+	byPart := next != nil
+	if err == nil && !byPart {
+		next, err = m.listWhole(l, work)
 	}
 	if err == nil {
 		next = next.atLeast(l.hear.next())
@@ -71,11 +86,29 @@ func (m *Mailbox) list(l *lease) error {
 		l.hear.unfollow()
 		return err
 	}
+	m.byPart.Store(byPart)
+	if !byPart {
+		m.doubted.Store(false)
+	}
 	if old := m.follow.Swap(l.hear); old != nil && old != l.hear {
 		old.unfollow()
 	}
 	wake(m.account.rewatch)
 	return nil
+}
+
+// listWhole is the messages of a listing, and what was heard meanwhile.
+func (m *Mailbox) listWhole(l *lease, known *Snapshot) (*Snapshot, error) {
+	l.hear.startListing()
+	next, err := m.listing(l, known)
+	l.hear.endListing()
+	if err != nil {
+		return nil, err
+	}
+	if next, err = m.absorb(l, next, false); err != nil && !lostConnection(err) {
+		err = joint(errShort, err)
+	}
+	return next, err
 }
 
 // listing asks for all messages: of those that are known only the flags. The
@@ -102,7 +135,6 @@ func (m *Mailbox) listing(l *lease, known *Snapshot) (*Snapshot, error) {
 	}
 	next, unknown := c.done()
 	if len(unknown) > 0 {
-		l.hear.list(unknown)
 		new, err := m.fetchRecords(l, unknown)
 		if err != nil {
 			return nil, err

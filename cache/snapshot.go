@@ -36,6 +36,7 @@ type Snapshot struct {
 	flags    [][]string
 	octets   int64
 	gen      uint64
+	modSeq   imapconn.ModSeq // all changes up to it are in; 0: nobody knows
 	changed  time.Time
 }
 
@@ -157,8 +158,13 @@ func (s *Snapshot) size() int {
 
 // At gives message i, 0 ≤ i < Len.
 func (s *Snapshot) At(i int) Message {
+	return s.message(s.record(i))
+}
+
+// record gives record i, 0 ≤ i < Len.
+func (s *Snapshot) record(i int) *record {
 	c := sort.Search(len(s.chunks), func(c int) bool { return s.starts[c+1] > i })
-	return s.message(&s.chunks[c][i-s.starts[c]])
+	return &s.chunks[c][i-s.starts[c]]
 }
 
 // Search gives the index of the first message whose UID is uid or more; Len if

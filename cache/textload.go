@@ -123,6 +123,18 @@ func (t *texts) keep(l *load) {
 // fetch makes one attempt; a second one in a new session where message numbers do
 // not hold, by which alone RFC 1730 gives parts of texts.
 func (l *load) fetch() error {
+	moves := l.box.moves.Load()
+	if err := l.fetchAsNamed(); err != nil {
+		return l.box.verdict(l.job, err, moves, verdictAge)
+	}
+	return nil
+}
+
+// verdictAge is how old a tree may be by which it is decided what became of a mailbox
+// whose texts cannot be had: one listing a second.
+const verdictAge = time.Second
+
+func (l *load) fetchAsNamed() error {
 	d, err := l.fetchIn(want{box: l.box})
 	if errors.Is(err, imapconn.ErrNumbers) {
 		d, err = l.fetchIn(want{box: l.box, fresh: true})
@@ -136,6 +148,9 @@ func (l *load) fetch() error {
 // fetchIn makes an attempt in one session. A doubt is returned where the session
 // does not say that the message is gone.
 func (l *load) fetchIn(w want) (d *doubt, err error) {
+	if err := l.box.account.allowed(false); err != nil {
+		return nil, err
+	}
 	c, err := l.box.account.pool.acquire(l.ctx, w)
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ type Tree struct {
 
 // treeNode is what a tree knows of a mailbox.
 type treeNode struct {
+	listed   *listed // its name in this tree: in a later one it may have another
 	parent   *Mailbox
 	children []*Mailbox // sorted by decoded name, then by wire name
 	changed  time.Time
@@ -41,7 +42,7 @@ func (t *Tree) Children(m *Mailbox) []*Mailbox {
 // Child gives the mailbox of that decoded name right below m, nil if there is none.
 func (t *Tree) Child(m *Mailbox, name string) *Mailbox {
 	kids := t.Children(m)
-	i, ok := slices.BinarySearchFunc(kids, name, func(k *Mailbox, name string) int { return strings.Compare(k.name, name) })
+	i, ok := slices.BinarySearchFunc(kids, name, func(k *Mailbox, name string) int { return strings.Compare(t.Name(k), name) })
 	if !ok {
 		return nil
 	}
@@ -57,7 +58,25 @@ func (t *Tree) Parent(m *Mailbox) *Mailbox {
 	return nil
 }
 
-// Changed is when the set of m's children last changed; where it has not since
+// Name is the last level of m's decoded name in this tree, empty for the root and
+// for what is not in it. Mailbox.Name may be a later one.
+func (t *Tree) Name(m *Mailbox) string {
+	if n := t.nodes[m]; n != nil {
+		return n.listed.name
+	}
+	return ""
+}
+
+// WireName is m's name as the server gave it when this tree was made, empty for the
+// root and for what is not in it.
+func (t *Tree) WireName(m *Mailbox) string {
+	if n := t.nodes[m]; n != nil {
+		return n.listed.wire
+	}
+	return ""
+}
+
+// Changed is when the set of the names of m's children last changed; where it has not since
 // the account was opened, when that was. It never goes back.
 func (t *Tree) Changed(m *Mailbox) time.Time {
 	if n := t.nodes[m]; n != nil {
@@ -73,4 +92,14 @@ func (t *Tree) all(yield func(*Mailbox) bool) {
 			return
 		}
 	}
+}
+
+// within reports whether k is m or lies below it.
+func (t *Tree) within(k, m *Mailbox) bool {
+	for ; k != nil; k = t.Parent(k) {
+		if k == m {
+			return true
+		}
+	}
+	return false
 }

@@ -44,6 +44,7 @@ func TestMain(m *testing.M) {
 type order struct {
 	Op    string
 	Path  []string
+	To    []string
 	UID   cache.UID
 	Last  cache.UID
 	Text  []byte
@@ -119,6 +120,10 @@ func obey(a *fakeAccount, s *Server, o order) (int64, error) {
 		a.remove(o.Path...)
 		return 0, nil
 	}
+	if o.Op == "rename" {
+		a.rename(o.Path, o.To)
+		return 0, nil
+	}
 	if o.Op == "cpu" {
 		var ru syscall.Rusage
 		err := syscall.Getrusage(syscall.RUSAGE_SELF, &ru)
@@ -155,6 +160,8 @@ func obey(a *fakeAccount, s *Server, o order) (int64, error) {
 		m.setFlags(o.UID, o.Flags...)
 	case "flagsunheard":
 		m.setFlagsUnheard(o.UID, o.Flags...)
+	case "renew":
+		m.renew(cache.UIDValidity(o.Size), o.UID, o.Last, func(uid cache.UID) []byte { return lettered(string(o.Text), uid, 300_000) })
 	case "validity":
 		m.setValidity(cache.UIDValidity(o.UID))
 	case "slow": // texts
@@ -324,6 +331,18 @@ func (d *daemon) must(script string) string {
 		d.t.Fatalf("%s: %v\n%s%s", script, err, out, d.logged())
 	}
 	return out
+}
+
+// eventuallyLong is eventually for a busy machine.
+func eventuallyLong(t *testing.T, get func() string, ok func(string) bool) {
+	t.Helper()
+	var got string
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if got = get(); ok(got) {
+			return
+		}
+	}
+	t.Fatalf("after 30 s: %s", got)
 }
 
 // eventually waits for news to arrive: the kernel is told behind the change.

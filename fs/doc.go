@@ -45,8 +45,8 @@
 // server says until the text, or its first block, has been fetched, and the truth
 // from the first open on. blocks are of 512 octets. mtime, ctime and atime are the
 // INTERNALDATE, brought into 1970 to 2106. The link count is 1. The inode number is
-// a hash of path, UIDVALIDITY and UID: the same at the next mount. Flags touch none
-// of these.
+// a hash of path, UIDVALIDITY and UID: the same at the next mount. A mailbox that is
+// renamed keeps the numbers of its first path until then. Flags touch none of these.
 //
 // A mailbox has size 0, link count 1, and as its mtime the moment when its set of
 // names last changed; it never goes back. Before a mailbox is first entered only
@@ -72,6 +72,11 @@
 // Reading again what was read costs no request but the open. The name .mh_sequences
 // is asked for at each use; that is one request for a mailbox, not for a message.
 //
+// A mailbox that another client renames keeps its node: who is inside or has files open
+// goes on under the new name. Where the server does not show that it is the same one
+// (Courier gives it another UIDVALIDITY), and where one was deleted and made again, it is
+// another directory, and what is open in the old one is ESTALE.
+//
 // # Errors
 //
 // The mount is read-only: whatever would change it is EROFS. Each failure has
@@ -81,8 +86,11 @@
 //	ESTALE     the message was expunged and its text is not cached, or the mailbox
 //	           has a new UIDVALIDITY or is gone: the name must be looked up again
 //	EACCES     the server refuses access
-//	ETIMEDOUT  no answer within [Options].Timeout; felt once
+//	ETIMEDOUT  no answer within [Options].Timeout; felt once: then at once, while the
+//	           server is known to be out of reach
 //	EINTR      a signal came; at once
+//	EBUSY      the server wants to be left alone for longer than that
+//	EDQUOT     the daily limit is spent, and what is wanted is not cached
 //	EIO        the connection is lost, or the server's answer cannot be used
 //	EAGAIN     more than 256 requests wait for the server, and none was
 //	           answered for a second

@@ -2,10 +2,7 @@ package fs
 
 import (
 	"errors"
-	"log/slog"
-	"sync"
 	"syscall"
-	"time"
 
 	"imapfs/cache"
 )
@@ -53,50 +50,4 @@ func errnoOf(err error) syscall.Errno {
 		return e
 	}
 	return syscall.EIO
-}
-
-// causes writes each cause of failure to the log once, not once for each
-// request that it fails.
-type causes struct {
-	log  *slog.Logger
-	mu   sync.Mutex
-	seen map[string]time.Time
-}
-
-const (
-	causeQuiet = time.Minute // after which the same cause is news again
-	causeLimit = 256         // distinct causes remembered
-)
-
-// report logs err unless it is an everyday answer or was reported lately. An
-// errno that is no *cache.Error is an answer (ENODATA, ENOTDIR), not a failure.
-func (c *causes) report(op string, err error) {
-	var known *cache.Error
-	if !errors.As(err, &known) {
-		return
-	}
-	switch known.Kind {
-	case cache.Interrupted, cache.NotExist, cache.Stale:
-		c.log.Debug("request failed", "op", op, "err", err)
-		return
-	}
-	// Operation and UID are no part of the cause.
-	key := known.Mailbox + "\x00" + errnoOf(err).Error()
-	if known.Err != nil {
-		key = known.Mailbox + "\x00" + known.Err.Error()
-	}
-	now := time.Now()
-	c.mu.Lock()
-	last, told := c.seen[key]
-	told = told && now.Sub(last) < causeQuiet
-	if !told {
-		if len(c.seen) >= causeLimit {
-			clear(c.seen)
-		}
-		c.seen[key] = now
-	}
-	c.mu.Unlock()
-	if !told {
-		c.log.Warn("request failed", "op", op, "errno", errnoOf(err).Error(), "err", err)
-	}
 }

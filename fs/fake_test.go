@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,11 +36,13 @@ type fakeTree struct {
 	parent   map[*fakeMailbox]*fakeMailbox
 	gen      uint64
 	changed  map[*fakeMailbox]time.Time
+	names    map[*fakeMailbox]component
 }
 
 type fakeMailbox struct {
 	a          *fakeAccount
-	path       []string
+	label      string   // in errors; its first name
+	path       []string // guarded by a.mu, as is wire
 	wire       string
 	attrs      []string
 	selectable bool
@@ -102,6 +105,7 @@ func (a *fakeAccount) rebuild() {
 		children: make(map[*fakeMailbox][]mailbox),
 		parent:   make(map[*fakeMailbox]*fakeMailbox),
 		changed:  make(map[*fakeMailbox]time.Time),
+		names:    make(map[*fakeMailbox]component),
 		gen:      a.gen,
 	}
 	keys := make([]string, 0, len(a.boxes))
@@ -115,12 +119,15 @@ func (a *fakeAccount) rebuild() {
 			continue
 		}
 		p := a.boxes[strings.Join(m.path[:len(m.path)-1], "\x00")]
+		t.names[m] = component{m.path[len(m.path)-1], m.wire}
 		t.parent[m] = p
 		t.children[p] = append(t.children[p], m)
 	}
 	for _, m := range a.boxes {
 		t.changed[m] = a.clock
-		if old != nil && slices.Equal(old.children[m], t.children[m]) && !old.changed[m].IsZero() {
+		same := func(k mailbox) bool { return old.names[k.(*fakeMailbox)] == t.names[k.(*fakeMailbox)] }
+		if old != nil && slices.Equal(old.children[m], t.children[m]) && !old.changed[m].IsZero() &&
+			!slices.ContainsFunc(t.children[m], func(k mailbox) bool { return !same(k) }) {
 			t.changed[m] = old.changed[m]
 		}
 	}
@@ -131,6 +138,8 @@ func (t *fakeTree) Root() mailbox                { return t.root }
 func (t *fakeTree) Children(m mailbox) []mailbox { return t.children[m.(*fakeMailbox)] }
 func (t *fakeTree) Gen() uint64                  { return t.gen }
 func (t *fakeTree) Changed(m mailbox) time.Time  { return t.changed[m.(*fakeMailbox)] }
+func (t *fakeTree) Name(m mailbox) string        { return t.names[m.(*fakeMailbox)].name }
+func (t *fakeTree) WireName(m mailbox) string    { return t.names[m.(*fakeMailbox)].wire }
 func (t *fakeTree) Parent(m mailbox) mailbox {
 	if p := t.parent[m.(*fakeMailbox)]; p != nil {
 		return p
@@ -145,7 +154,7 @@ func (a *fakeAccount) mailbox(path ...string) *fakeMailbox {
 		key := strings.Join(path[:i], "\x00")
 		if a.boxes[key] == nil {
 			a.boxes[key] = &fakeMailbox{
-				a: a, path: path[:i:i], wire: strings.Join(path[:i], "/"),
+				a: a, label: path[i-1], path: path[:i:i], wire: strings.Join(path[:i], "/"),
 				selectable: i == len(path), validity: 1, texts: make(map[cache.UID]*fakeText), changed: a.clock,
 			}
 		}
@@ -167,6 +176,22 @@ func (a *fakeAccount) remove(path ...string) {
 	a.publishTree()
 }
 
+// rename gives a mailbox, and all below it, another name, as another client does. The
+// levels above the new one must be there.
+func (a *fakeAccount) rename(from, to []string) {
+	a.mu.Lock()
+	key := strings.Join(from, "\x00")
+	for k, m := range maps.Clone(a.boxes) {
+		if k == key || strings.HasPrefix(k, key+"\x00") {
+			delete(a.boxes, k)
+			m.path = slices.Concat(to, m.path[len(from):])
+			m.wire = strings.Join(m.path, "/")
+			a.boxes[strings.Join(m.path, "\x00")] = m
+		}
+	}
+	a.publishTree()
+}
+
 // publishTree rebuilds, releases a.mu, and tells the observer.
 func (a *fakeAccount) publishTree() {
 	a.rebuild()
@@ -176,40 +201,38 @@ func (a *fakeAccount) publishTree() {
 	}
 }
 
-func (m *fakeMailbox) Path() []string            { return m.path }
-func (m *fakeMailbox) WireName() string          { return m.wire }
+func (m *fakeMailbox) WireName() string {
+	m.a.mu.Lock()
+	defer m.a.mu.Unlock()
+	return m.wire
+}
 func (m *fakeMailbox) Attrs() []string           { return m.attrs }
 func (m *fakeMailbox) Selectable() bool          { return m.selectable }
 func (m *fakeMailbox) Snapshot() *cache.Snapshot { return m.snap.Load() }
 func (m *fakeMailbox) Touch()                    {}
 
-func (m *fakeMailbox) Name() string {
-	if len(m.path) == 0 {
-		return ""
-	}
-	return m.path[len(m.path)-1]
-}
-
 func (m *fakeMailbox) failure(op string, uid cache.UID, k cache.Kind, text string) error {
-	return &cache.Error{Op: op, Mailbox: m.Name(), UID: uid, Kind: k, Err: errors.New(text)}
+	return &cache.Error{Op: op, Mailbox: m.label, UID: uid, Kind: k, Err: errors.New(text)}
 }
 
 // pause waits as the mailbox has been told to.
 func (m *fakeMailbox) pause(ctx context.Context, d time.Duration) error {
-	m.a.mu.Lock()
-	hang := m.hang
-	m.a.mu.Unlock()
-	if hang {
-		d = time.Hour
-	}
-	if d == 0 {
-		return nil
-	}
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return m.failure("wait", 0, cache.Interrupted, "nobody waits any more")
+	for {
+		m.a.mu.Lock()
+		hang := m.hang
+		m.a.mu.Unlock()
+		switch {
+		case hang:
+			d = 10 * time.Millisecond // then it is asked again
+		case d == 0:
+			return nil
+		}
+		select {
+		case <-time.After(d):
+			d = 0
+		case <-ctx.Done():
+			return m.failure("wait", 0, cache.Interrupted, "nobody waits any more")
+		}
 	}
 }
 
@@ -326,6 +349,19 @@ func (m *fakeMailbox) flag(uid cache.UID, flags []string) {
 func (m *fakeMailbox) setValidity(v cache.UIDValidity) {
 	m.a.mu.Lock()
 	m.validity = v
+	m.touchNames()
+	m.publish(false)
+}
+
+// renew is the mailbox deleted and made again by another client, between two looks:
+// other messages under the same UIDs.
+func (m *fakeMailbox) renew(v cache.UIDValidity, first, last cache.UID, text func(cache.UID) []byte) {
+	m.a.mu.Lock()
+	m.validity, m.messages, m.texts = v, nil, make(map[cache.UID]*fakeText)
+	for uid := first; uid <= last; uid++ {
+		m.texts[uid] = &fakeText{text: text(uid)}
+		m.messages = append(m.messages, cache.Message{UID: uid, Size: int64(len(m.texts[uid].text)), Date: 1_500_000_000 + int64(uid)})
+	}
 	m.touchNames()
 	m.publish(false)
 }

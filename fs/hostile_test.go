@@ -90,7 +90,16 @@ var hostilePrograms = []string{
 	"", "\x01", "\x00\x00\x0b\x05", "\x03\x00", "\x00\x00\x00\x00\x01\x00\x05\x00\x00\x0f\x00\x05\x05", "\x00\x0e\x00\x01\x00\x0e\x02\x05\x00",
 	"\x00\x00\x00\x0e\x00\x02\x00\x13\x01\x06\x3f\x00\x0f\x01\x02\x05\x05\x00", "\x01\x00\x00\x00\x00\x00\x00\x00", "\x0c\x00\x00\x00\x00\x00",
 	"\x00\x00\x00\x00\x00\x00\x0b\x20\xff\x00\x00\x00\x0d\xff\x11\x02\x00", "\x00\x00\x00\x00\x00\x00\x00\x0f\x00\x05\x00\x0f\x05\x00\x05\x00",
+	// With QRESYNC, and with CONDSTORE: honest, then with changes between one
+	// connection and the next, then with a lie at the EXAMINE that asks for them.
+	"\x04\x00\x00\x04", "\x03\x00\x00\x03",
+	qresyncHello + "\x00\x00\x00\x00\x00\x00\x0b\x01\xff" + qresyncHello + "\x0f\x00\x01\x00\x0f\x00\xfe\x00\x0f\x00\x00\x00\x00\x00\x00\x00\x00\x0b\x01",
+	"\x03" + qresyncHello[1:3] + "\x03" + qresyncHello[4:] + "\x00\x00\x00\x00\x00\x00\x0b\x01\xff\x03" + qresyncHello[1:3] + "\x03" + qresyncHello[4:] + "\x0f\x00\x01\x00\x0f\x00\xfe\x00\x00\x00\x00\x00\x0b\x01",
+	qresyncHello + "\x00\x00\x00\x00\x00\x00\x0b\x01\xff" + qresyncHello + "\x0f\x00\x01\x00\x01\x05\xfd\x01\x05\xfc\x00\x00\x00\x0b\x01",
 }
+
+// qresyncHello is an honest connection up to where it is logged in.
+const qresyncHello = "\x04\x00\x00\x04\x00\x00\x00\x00"
 
 // watchdog ends a run that takes too long by the true clock, saying where it is.
 func watchdog(t *testing.T, limit time.Duration) (stop func()) {
@@ -115,7 +124,7 @@ func hostileSession(t *testing.T, h *imaptest.Hostile) {
 			return imapconn.Credentials{User: "u", Password: "p"}, nil
 		},
 	}
-	cfg := cache.Config{Dial: d.Dial, CacheBytes: 4 << 20, Timeout: hostileTimeout, Poll: 5 * time.Second, Connections: 2, Logger: slog.New(slog.DiscardHandler)}
+	cfg := cache.Config{Dial: d.Dial, CacheBytes: 4 << 20, Timeout: hostileTimeout, Poll: 5 * time.Second, Connections: 3, Logger: slog.New(slog.DiscardHandler)}
 	if os.Getenv("TRACE") != "" {
 		d.Trace = os.Stderr
 		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))

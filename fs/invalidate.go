@@ -2,6 +2,8 @@ package fs
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 
 	"bazil.org/fuse"
@@ -27,7 +29,8 @@ type kernel interface {
 // to let go stops nothing but its own news.
 type queue struct {
 	mu      sync.Mutex
-	jobs    []func(k kernel)
+	jobs    []func(k kernel)    // one at most for the messages of a slot, and for the mailboxes
+	names   map[string]struct{} // of mailboxes, which one of the jobs tells; nil: none does
 	running bool
 	// held counts the LOOKUPs that wait for the first load: they hold the
 	// directory, so nothing is sent before they are answered.
@@ -94,6 +97,7 @@ func (s *Server) mailboxChanged(box mailbox) {
 // whether or not its publication was told: a message that came and went between two
 // of package cache's tellings may have been looked up.
 func (s *Server) see(sl *slot, snap *cache.Snapshot) {
+	wanted := s.generated.wanted(sl)
 	sl.mu.Lock()
 	old, new := sl.seen.Load(), snap
 	switch {
@@ -107,30 +111,88 @@ func (s *Server) see(sl *slot, snap *cache.Snapshot) {
 	default:
 		sl.seen.Store(new)
 	}
-	resized := cache.Resized(old, new)
-	for _, uid := range resized {
+	for _, uid := range cache.Resized(old, new) {
 		if sl.resized == nil {
 			sl.resized = make(map[cache.UID]struct{})
 		}
 		sl.resized[uid] = struct{}{}
+		sl.news.resized = true
+	}
+	if old == nil {
+		sl.news.first = new
+	} else {
+		sl.news.sequences = sl.news.sequences || wanted
+		sl.news.add(old, new)
+	}
+	sl.mu.Unlock()
+	s.announce(sl)
+}
+
+// news is what the kernel is still to be told about the messages of a slot. However
+// many snapshots are published before that is done, it is told once, and of each
+// message that came or went in any of them.
+type news struct {
+	told      bool            // a turn of the directory's queue will tell it
+	first     *cache.Snapshot // the mailbox has been loaded
+	sequences bool            // .mh_sequences may be another
+	changed   []cache.UID     // the messages that came or went, one or more times each
+	distinct  int             // of changed, when it was last made short
+	resized   bool            // slot.resized has some
+}
+
+// newsSlack is how many UIDs named twice may stand in news.changed beside as many as
+// are distinct.
+const newsSlack = 4096
+
+// add notes what came and what went between two snapshots. slot.mu is held.
+func (n *news) add(old, new *cache.Snapshot) {
+	added, removed := cache.Diff(old, new)
+	n.changed = append(append(n.changed, removed...), added...)
+	if len(n.changed) > 2*n.distinct+newsSlack {
+		n.shorten()
+	}
+}
+
+func (n *news) shorten() {
+	slices.Sort(n.changed)
+	n.changed = slices.Compact(n.changed)
+	n.distinct = len(n.changed)
+}
+
+// announce has the news of a slot told, if there is any and nobody is about to.
+func (s *Server) announce(sl *slot) {
+	sl.mu.Lock()
+	n := &sl.news
+	needed := !n.told && (n.first != nil || n.sequences || n.resized || len(n.changed) > 0)
+	n.told = n.told || needed
+	sl.mu.Unlock()
+	if needed {
+		s.enqueue(sl.dir, func(k kernel) { s.tell(k, sl) })
+	}
+}
+
+// tell tells all that is news of a slot.
+func (s *Server) tell(k kernel, sl *slot) {
+	sl.mu.Lock()
+	n, now := sl.news, sl.seen.Load()
+	sl.news = news{}
+	var resized []cache.UID
+	if n.resized {
+		resized = slices.Sorted(maps.Keys(sl.resized))
 	}
 	sl.mu.Unlock()
 
-	if old == nil {
-		s.enqueue(sl.dir, func(k kernel) { s.firstNews(k, sl, new) })
-		return
+	if n.first != nil {
+		s.firstNews(k, sl, n.first)
 	}
-	if s.generated.wanted(sl) {
-		s.enqueue(sl.dir, func(k kernel) { k.InvalidateEntry(sl.node(0), mhSequencesName) })
+	if n.sequences {
+		k.InvalidateEntry(sl.node(0), mhSequencesName)
 	}
-	s.notifyMessages(sl, old, new)
-	if len(resized) > 0 {
-		s.enqueue(sl.dir, func(k kernel) {
-			for _, uid := range resized {
-				k.InvalidateNode(sl.node(uid), -1, 0)
-				sl.settle(uid)
-			}
-		})
+	n.shorten()
+	s.tellNames(k, sl, n.changed, now)
+	for _, uid := range resized {
+		k.InvalidateNode(sl.node(uid), -1, 0)
+		sl.settle(uid)
 	}
 }
 
@@ -148,27 +210,38 @@ func (s *Server) firstNews(k kernel, sl *slot, new *cache.Snapshot) {
 	k.InvalidateNode(sl.node(0), 0, -1)
 }
 
-// notifyMessages tells what the names of messages have become. Flags are no
-// names: where only they changed, nothing is said.
-func (s *Server) notifyMessages(sl *slot, old, new *cache.Snapshot) {
-	s.enqueue(sl.dir, func(k kernel) {
-		added, removed := cache.Diff(old, new)
-		if len(added)+len(removed) == 0 {
-			return
+// tellNames tells what the names of messages have become: first of those that are
+// gone, then of those that are there. Flags are no names: where only they changed,
+// nothing is said.
+func (s *Server) tellNames(k kernel, sl *slot, changed []cache.UID, now *cache.Snapshot) {
+	if len(changed) == 0 {
+		return
+	}
+	for _, uid := range changed {
+		if _, there := find(now, uid); there {
+			continue
 		}
-		for _, uid := range removed {
-			name := s.naming.messageName(uid)
-			if err := k.NotifyDelete(sl.node(0), sl.node(uid), name); err != nil && !errors.Is(err, fuse.ErrNotCached) {
-				k.InvalidateEntry(sl.node(0), name)
-			}
+		name := s.naming.messageName(uid)
+		if err := k.NotifyDelete(sl.node(0), sl.node(uid), name); err != nil && !errors.Is(err, fuse.ErrNotCached) {
+			k.InvalidateEntry(sl.node(0), name)
 		}
-		for _, uid := range added {
+	}
+	for _, uid := range changed {
+		if _, there := find(now, uid); there {
 			k.InvalidateEntry(sl.node(0), s.naming.messageName(uid))
 		}
-		// Last: each of the calls above has waited for the listings under way, so
-		// none made from the old snapshot can be stored behind this.
-		k.InvalidateNode(sl.node(0), 0, -1)
-	})
+	}
+	// Last: each of the calls above has waited for the listings under way, so
+	// none made from the old snapshot can be stored behind this.
+	k.InvalidateNode(sl.node(0), 0, -1)
+}
+
+// notifyMessages tells once more what lies between two snapshots.
+func (s *Server) notifyMessages(sl *slot, old, new *cache.Snapshot) {
+	sl.mu.Lock()
+	sl.news.add(old, new)
+	sl.mu.Unlock()
+	s.announce(sl)
 }
 
 // treeChanged is told by package cache when it has published a tree.
@@ -201,30 +274,53 @@ func (s *Server) removed(d *directory) {
 	s.dropNodes(d, sl)
 	s.mu.Lock()
 	delete(s.dirs, d.box)
+	delete(s.inodes, d.inode)
 	s.mu.Unlock()
 }
 
-// notifyChildren tells what the names of mailboxes have become in one directory.
+// notifyChildren tells what the names of mailboxes have become in one directory. Of a
+// mailbox that was renamed both names are told: the kernel finds its node under the
+// new one and moves what it has there.
 func (s *Server) notifyChildren(d *directory, was, is *children) {
+	var changed []string
+	for name, dir := range was.index {
+		if is.index[name] != dir {
+			changed = append(changed, name)
+		}
+	}
+	for name := range is.index {
+		if was.index[name] == nil {
+			changed = append(changed, name)
+		}
+	}
+	if len(changed) == 0 {
+		return
+	}
+	d.queue.mu.Lock()
+	first := d.queue.names == nil
+	if first {
+		d.queue.names = make(map[string]struct{})
+	}
+	for _, name := range changed {
+		d.queue.names[name] = struct{}{}
+	}
+	d.queue.mu.Unlock()
+	if first {
+		s.enqueue(d, func(k kernel) { s.tellChildren(k, d) })
+	}
+}
+
+// tellChildren tells of all mailboxes in a directory whose names have changed.
+func (s *Server) tellChildren(k kernel, d *directory) {
+	d.queue.mu.Lock()
+	names := slices.Sorted(maps.Keys(d.queue.names))
+	d.queue.names = nil
+	d.queue.mu.Unlock()
 	sl := d.slot.Load()
-	s.enqueue(d, func(k kernel) {
-		changed := false
-		for name, dir := range was.index {
-			if is.index[name] != dir {
-				s.forgetName(k, d, sl, name)
-				changed = true
-			}
-		}
-		for name := range is.index {
-			if was.index[name] == nil {
-				s.forgetName(k, d, sl, name)
-				changed = true
-			}
-		}
-		if changed {
-			k.InvalidateNode(sl.node(0), 0, -1)
-		}
-	})
+	for _, name := range names {
+		s.forgetName(k, d, sl, name)
+	}
+	k.InvalidateNode(sl.node(0), 0, -1)
 }
 
 // forgetName takes a mailbox's name back, and the number that means it too.

@@ -12,8 +12,9 @@ import (
 // children is the naming of the mailboxes in one directory of one tree.
 type children struct {
 	gen   uint64
-	boxes []mailbox // as the tree gives them
-	list  []child   // by number: the order of the directory offsets
+	boxes []mailbox   // as the tree gives them
+	parts []component // what these are called there
+	list  []child     // by number: the order of the directory offsets
 	index map[string]*directory
 }
 
@@ -32,17 +33,20 @@ func (s *Server) children(d *directory) *children {
 	defer d.naming.Unlock()
 	t := s.account.Tree()
 	boxes := t.Children(d.box)
-	c := &children{gen: t.Gen(), boxes: boxes}
+	c := &children{gen: t.Gen(), boxes: boxes, parts: make([]component, len(boxes))}
+	for i, b := range boxes {
+		c.parts[i] = component{t.Name(b), t.WireName(b)}
+	}
 	last := d.names.Load()
-	if last != nil && slices.Equal(last.boxes, boxes) {
+	if last.same(c) {
 		c.list, c.index = last.list, last.index
 		d.names.Store(c)
 		return c
 	}
 	c.list = make([]child, len(boxes))
 	c.index = make(map[string]*directory, len(boxes))
-	for i, name := range s.childNames(d, boxes) {
-		level := boxes[i].Name()
+	for i, name := range s.naming.assign(c.parts, d.top) {
+		level := c.parts[i].name
 		if name != s.naming.mailboxName(level, d.top) {
 			level = name // another has the same
 		}
@@ -58,13 +62,9 @@ func (s *Server) children(d *directory) *children {
 	return c
 }
 
-// childNames names the mailboxes of one directory.
-func (s *Server) childNames(d *directory, boxes []mailbox) []string {
-	cs := make([]component, len(boxes))
-	for i, b := range boxes {
-		cs[i] = component{b.Name(), b.WireName()}
-	}
-	return s.naming.assign(cs, d.top)
+// same reports whether two name the same mailboxes in the same way.
+func (c *children) same(o *children) bool {
+	return c != nil && slices.Equal(c.boxes, o.boxes) && slices.Equal(c.parts, o.parts)
 }
 
 // lookup answers from memory. errWait: the name may be that of a message, and

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -80,10 +81,11 @@ type Server struct {
 	mount   *mountinfo.Info // as the mount table had it after mounting
 	ctx     context.Context // of Serve: all requests end with it
 
-	mu    sync.Mutex // guards dirs and the making of slots; nothing is called with it held
-	dirs  map[mailbox]*directory
-	slots atomic.Pointer[[]*slot] // by ID; append-only
-	root  *directory
+	mu     sync.Mutex // guards dirs, inodes and the making of slots; nothing is called with it held
+	dirs   map[mailbox]*directory
+	inodes map[uint64]*directory   // the same, by number
+	slots  atomic.Pointer[[]*slot] // by ID; append-only
+	root   *directory
 
 	generated generated
 	waits     waits
@@ -130,6 +132,7 @@ func newServer(a account, o Options) (*Server, error) {
 		causes:   causes{log: o.Logger, seen: make(map[string]time.Time)},
 		account:  a,
 		dirs:     make(map[mailbox]*directory),
+		inodes:   make(map[uint64]*directory),
 	}
 	s.generated.init()
 	s.waits.init()
@@ -232,6 +235,16 @@ func runFusermount(args ...string) (string, error) {
 	}
 	return string(out), err
 }
+
+// Mounted reports whether the mount is to be seen still. One that was unmounted
+// lazily is not, though programs that have files of it open are served on.
+func (s *Server) Mounted() bool {
+	now, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) { return m.ID != s.mount.ID, false })
+	return err != nil || slices.ContainsFunc(now, func(m *mountinfo.Info) bool { return m.Minor == s.mount.Minor })
+}
+
+// Device is the mount's number as the mount table has it, major:minor.
+func (s *Server) Device() string { return fmt.Sprintf("%d:%d", s.mount.Major, s.mount.Minor) }
 
 // clear takes away what umount -f and an aborted connection leave: a mount
 // point that answers ENOTCONN. Another mount that is there by now is left alone.

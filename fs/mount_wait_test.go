@@ -84,26 +84,36 @@ func TestDeadlineIsFeltOnce(t *testing.T) {
 	}
 }
 
+// A LOOKUP that waits for the server holds its directory in the kernel, and with it
+// whoever would tell the kernel news of it. Another directory's news come all the same.
 func TestOneDirectoryWaitsForItselfOnly(t *testing.T) {
-	d := startDaemon(t, Options{})
+	d := startDaemon(t, Options{Timeout: time.Minute})
 	d.add("Slow", 1, "text")
 	d.add("Quick", 1, "text")
-	d.do(order{Op: "slowload", Path: []string{"Slow"}, MS: 1500})
+	d.must(`ls -l $MNT/Quick; test ! -e $MNT/Quick/2; test ! -e $MNT/New`)
+	d.do(order{Op: "hang", Path: []string{"Slow"}, MS: 1})
 	slow := exec.Command("cat", d.path("Slow/1"))
 	if err := slow.Start(); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(200 * time.Millisecond)
-	start := time.Now()
-	d.must(`ls -l $MNT $MNT/Quick; cat $MNT/Quick/1`)
+	waitUntilBlocked(t, slow.Process.Pid)
+	d.add("Slow", 2, "two")
 	d.add("Quick", 2, "two")
-	eventually(t, func() string { return d.must(`ls $MNT/Quick`) }, func(out string) bool { return out == "1\n2\n" })
-	if took := time.Since(start); took > time.Second {
-		t.Errorf("another directory's listing took %v", took)
+	d.do(order{Op: "expunge", Path: []string{"Quick"}, UID: 1})
+	d.do(order{Op: "mailbox", Path: []string{"New"}})
+	seen := func(script, want string) {
+		t.Helper()
+		eventuallyLong(t, func() string { out, _ := d.sh(script); return out }, func(out string) bool { return out == want })
 	}
+	seen(`ls $MNT/Quick; cat $MNT/Quick/2; test -e $MNT/Quick/1 || echo gone; test -d $MNT/New && echo new`, "2\ntwogone\nnew\n")
+	if slow.ProcessState != nil {
+		t.Error("the LOOKUP has not waited")
+	}
+	d.do(order{Op: "hang", Path: []string{"Slow"}})
 	if err := slow.Wait(); err != nil {
 		t.Error(err)
 	}
+	seen(`ls $MNT/Slow`, "1\n2\n")
 }
 
 func TestManyReadersAtOnce(t *testing.T) {

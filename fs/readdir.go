@@ -2,7 +2,6 @@ package fs
 
 import (
 	"math"
-	"slices"
 	"sort"
 	"syscall"
 
@@ -71,8 +70,14 @@ func (s *Server) readdir(id fuse.NodeID, offset int64, size int, buf []byte) (li
 	return l, nil
 }
 
+// parentInode is the number of the directory above: the root's where that is gone.
 func (s *Server) parentInode(d *directory) uint64 {
-	return mailboxInode(d.path[:max(len(d.path)-1, 0)])
+	if parent := s.account.Tree().Parent(d.box); parent != nil {
+		if p := s.known(parent); p != nil {
+			return p.inode
+		}
+	}
+	return rootInode
 }
 
 // relisted is called when a listing has gone out: if its names were replaced
@@ -81,7 +86,7 @@ func (s *Server) relisted(l listing) {
 	if snap, _, err := s.snapshot(l.slot); err == nil && l.snap != nil && snap != l.snap {
 		s.notifyMessages(l.slot, l.snap, snap)
 	}
-	if c := s.children(l.slot.dir); !slices.Equal(c.boxes, l.names.boxes) {
+	if c := s.children(l.slot.dir); !c.same(l.names) {
 		s.notifyChildren(l.slot.dir, l.names, c)
 	}
 }

@@ -1,6 +1,8 @@
 package fs
 
 import (
+	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -19,10 +21,10 @@ import (
 // A directory is what is kept for each mailbox that the kernel has heard of.
 type directory struct {
 	box    mailbox
-	path   []string // as inode numbers are made from it
-	inode  uint64
-	number uint32 // its place among its siblings (dirent.go): the ID of its first slot
-	top    bool   // is the root
+	path   []string // as inode numbers are made from it: where it was first seen
+	inode  uint64   // stays when the mailbox is renamed
+	number uint32   // its place among its siblings (dirent.go): the ID of its first slot
+	top    bool     // is the root
 
 	slot   atomic.Pointer[slot]     // the current one
 	naming sync.Mutex               // held while names is replaced
@@ -59,6 +61,7 @@ type slot struct {
 	failures atomic.Int32                   // len(failed)
 	seen     atomic.Pointer[cache.Snapshot] // the newest that the kernel was answered from
 	resized  map[cache.UID]struct{}         // whose size in seen is not what the kernel was last told
+	news     news                           // what it is still to be told; see invalidate.go
 
 	// guarded by generated.mu; see sequences.go
 	sequences *sequences // the newest; nil: nobody has asked
@@ -109,16 +112,21 @@ func (sl *slot) bind(snap *cache.Snapshot) *binding {
 	return sl.bound.Load()
 }
 
-// directory gives the record of a mailbox, which it makes if there is none.
+// directory gives the record of a mailbox, which it makes if there is none. path is
+// where it is. One that takes the name of a mailbox that was renamed in this mount
+// needs numbers of its own.
 func (s *Server) directory(box mailbox, path []string) *directory {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d := s.dirs[box]
 	if d == nil {
-		d = &directory{box: box, path: path, inode: mailboxInode(path)}
+		d = &directory{box: box}
 		d.slot.Store(s.newSlot(d))
 		d.number = d.slot.Load().id
-		s.dirs[box] = d
+		for d.path, d.inode = path, mailboxInode(path); s.inodes[d.inode] != nil; d.inode = mailboxInode(d.path) {
+			d.path = append(slices.Clip(d.path), "\x00"+strconv.FormatUint(uint64(d.number), 10))
+		}
+		s.dirs[box], s.inodes[d.inode] = d, d
 	}
 	return d
 }

@@ -23,15 +23,15 @@ type tree interface {
 	Root() mailbox
 	Children(mailbox) []mailbox
 	Parent(mailbox) mailbox // nil for the root and for what is not in this tree
+	Name(mailbox) string    // in this tree: a mailbox may be renamed
+	WireName(mailbox) string
 	Gen() uint64
 	Changed(mailbox) time.Time
 }
 
-// A mailbox is compared by identity: one value for each decoded path as long
-// as the mailbox exists.
+// A mailbox is compared by identity: one value as long as the mailbox exists, under
+// whatever name.
 type mailbox interface {
-	Path() []string
-	Name() string
 	WireName() string
 	Attrs() []string
 	Selectable() bool
@@ -73,6 +73,8 @@ type cacheTree struct{ t *cache.Tree }
 
 func (c cacheTree) Root() mailbox               { return c.t.Root() }
 func (c cacheTree) Gen() uint64                 { return c.t.Gen() }
+func (c cacheTree) Name(m mailbox) string       { return c.t.Name(m.(*cache.Mailbox)) }
+func (c cacheTree) WireName(m mailbox) string   { return c.t.WireName(m.(*cache.Mailbox)) }
 func (c cacheTree) Changed(m mailbox) time.Time { return c.t.Changed(m.(*cache.Mailbox)) }
 
 func (c cacheTree) Children(m mailbox) []mailbox {

@@ -21,11 +21,3 @@ func (c *Client) knowCaps(ctx context.Context) error {
 	}
 	return c.do(ctx, &command{op: "CAPABILITY"})
 }
-
-// forgetCaps drops what was said before TLS or before login
-// (RFC 3501 §6.2.1, §6.2.2).
-func (c *Client) forgetCaps() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.caps = Caps{}
-}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"imapfs/imapconn/imapwire"
@@ -28,8 +29,11 @@ type Client struct {
 	log     *slog.Logger
 	trace   *tracer // nil: none
 
-	raw   net.Conn // below TLS; set before the goroutines start
-	clock clock    // when an octet last moved on raw
+	raw        net.Conn      // below TLS; set before the goroutines start
+	clock      clock         // when an octet last moved on raw
+	traffic    Traffic       // on raw
+	tlsVersion atomic.Uint32 // 0: in the clear
+
 	group sync.WaitGroup
 	wake  chan struct{} // tells the writer to look again; holds one
 	done  chan struct{} // closed when err is set
@@ -37,6 +41,9 @@ type Client struct {
 	// The writing goroutine's own; the reader's while STARTTLS is alone.
 	sink  *sink
 	timer *time.Timer
+	held  held
+
+	probing bool // the kernel asks every two seconds
 
 	// The reading goroutine's own.
 	dec    *imapwire.Decoder
@@ -44,20 +51,25 @@ type Client struct {
 	answer fetchAnswer
 	alerts int
 
-	mu       sync.Mutex // held briefly, never across the network or a callback
-	err      error      // why the connection is dead
-	caps     Caps
-	enabled  Caps
-	queue    []*command // not sent, in order
-	flight   []*command // sent and not answered, in order
-	lastTag  uint64
-	waiting  *command // told to wait for a +, by the server's grammar
-	plus     []byte   // what the + said
-	hasPlus  bool
-	box      *selection // what is selected or being selected; nil: nothing
-	everOpen bool       // a SELECT or EXAMINE was sent: ENABLE comes too late
-	idle     bool       // a caller is in Idle
-	leaving  bool       // LOGOUT was sent: BYE and the end are expected
+	unproved bool // STARTTLS is to come: nobody knows who speaks
+
+	mu        sync.Mutex // held briefly, never across the network or a callback
+	err       error      // why the connection is dead
+	caps      Caps
+	enabled   Caps
+	qresync   bool       // we have enabled it
+	noModSeqs bool       // a parameter of SELECT was answered BAD: none is sent any more
+	queue     []*command // not sent, in order
+	flight    []*command // sent and not answered, in order
+	lastTag   uint64
+	waiting   *command // told to wait for a +, by the server's grammar
+	plus      []byte   // what the + said
+	hasPlus   bool
+	box       *selection // what is selected or being selected; nil: nothing
+	everOpen  bool       // a SELECT or EXAMINE was sent: ENABLE comes too late
+	idle      bool       // a caller is in Idle
+	watcher   Watcher    // is told of what is not selected (notify.go); nil: nobody
+	leaving   bool       // LOGOUT was sent: BYE and the end are expected
 }
 
 // Caps returns what the server offers, as it said last.
@@ -85,6 +97,20 @@ func (c *Client) Close() error {
 	c.group.Wait()
 	return nil
 }
+
+// Drop ends the connection now with a cause, a *ConnError, and waits for nothing.
+// It is for who knows better than the connection that it is dead; Close comes
+// after it.
+func (c *Client) Drop(cause error) { c.fail(&ConnError{Addr: c.addr, Err: cause}) }
+
+// LocalAddr is this end of the connection.
+func (c *Client) LocalAddr() net.Addr { return c.raw.LocalAddr() }
+
+// Heard is how long ago the server's last octet came.
+func (c *Client) Heard() time.Duration { return c.clock.sinceHeard() }
+
+// Quiet is how long ago an octet last moved, either way.
+func (c *Client) Quiet() time.Duration { return c.clock.since() }
 
 // Logout says LOGOUT, waits for the answer as long as ctx allows, and closes.
 func (c *Client) Logout(ctx context.Context) error {

@@ -17,14 +17,18 @@ type command struct {
 	mailbox string // for errors
 	enc     imapwire.Encoder
 	tag     uint64
-	secrets []string // what the octets hold that nobody may see
+	secrets []string      // what the octets hold that nobody may see
+	code    imapwire.Code // of the tagged answer; set before resolved is called
 
 	// How it may share the connection (pipeline.go).
 	alone    bool                 // nothing before it unanswered, nothing behind it
 	selected bool                 // needs a mailbox
+	changes  bool                 // needs one that was selected for writing
+	examined bool                 // needs one that was examined
 	answer   answerer             // what takes untagged answers; two of a kind wait for each other unless they can be told apart
 	admitted func()               // called with Client.mu held as it is about to be sent
 	dialogue func(*command) error // called by the writer when its line is sent
+	written  chan struct{}        // closed when the writer is done with it; nil: nobody asks
 	resolved func(ok bool) error  // called by the reader, with mu held, before anybody learns of the tagged answer; ok: it was OK
 
 	done chan struct{} // closed when err is set

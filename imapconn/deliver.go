@@ -22,6 +22,9 @@ func (c *Client) deliver(n SeqNum, a *fetchAnswer) {
 	case uid != 0 && a.meta.HasFlags: // what another client has done is said without UID
 		c.deliverMeta(Meta{UID: uid, Flags: a.meta.Flags, HasFlags: true}, false)
 	}
+	if a.meta.HasFlags && a.meta.UID != 0 && !answered {
+		box.tellSince(func(s *Since) { s.Flags(a.meta.UID, a.meta.Flags) })
+	}
 	if !a.meta.HasFlags || !answered || box.rec == nil {
 		return
 	}

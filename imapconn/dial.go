@@ -22,7 +22,7 @@ func (d *Dialer) Dial(ctx context.Context) (*Client, error) {
 		return nil, err
 	}
 	c.raw = raw
-	var conn net.Conn = meter{raw, &c.clock, c.timeout}
+	var conn net.Conn = d.metered(c, raw)
 	if d.TLS == TLSImplicit {
 		if conn, err = d.handshake(ctx, c, conn); err != nil {
 			raw.Close()
@@ -37,6 +37,19 @@ func (d *Dialer) Dial(ctx context.Context) (*Client, error) {
 	return c, nil
 }
 
+// metered puts what counts and bounds octets above a socket.
+func (d *Dialer) metered(c *Client, raw net.Conn) net.Conn {
+	traffic := d.Traffic
+	if traffic == nil {
+		traffic = new(Traffic)
+	}
+	m := meter{raw, &c.clock, c.timeout, &c.traffic, traffic}
+	if d.Bandwidth == nil {
+		return m
+	}
+	return limited{m, d.Bandwidth, &c.clock, c.done}
+}
+
 // newClient makes a Client without a connection.
 func (d *Dialer) newClient() *Client {
 	c := &Client{
@@ -47,6 +60,8 @@ func (d *Dialer) newClient() *Client {
 		wake:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
 		clock:   clock{start: time.Now()},
+
+		unproved: d.TLS == TLSStartTLS,
 	}
 	if c.timeout <= 0 {
 		c.timeout = DefaultTimeout
@@ -103,7 +118,7 @@ func (d *Dialer) open(ctx context.Context, c *Client, greeted *command) error {
 	if err := c.inTime(ctx, c.knowCaps); err != nil {
 		return err
 	}
-	return c.identify()
+	return c.inTime(ctx, c.introduce)
 }
 
 // inTime takes a step of opening a connection, within the time limit as a whole:

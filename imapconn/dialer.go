@@ -47,7 +47,13 @@ type Dialer struct {
 	// Timeout is how long no octet may move while an answer is owed; then the
 	// connection is dead. 0 means DefaultTimeout.
 	Timeout time.Duration
-	// DialContext replaces net.Dialer with keep-alive, for tests and proxies.
+	// Traffic counts what moves on all connections. Nil: nobody asks.
+	Traffic *Traffic
+	// Bandwidth bounds what moves on all connections together. Nil: nothing does.
+	Bandwidth *Bandwidth
+	// DialContext replaces net.Dialer, for tests and proxies. It may be called by
+	// several goroutines, and once more while a call has no answer. Keep-alive and
+	// the kernel's time limit are set where it returns a *net.TCPConn.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	mu    sync.Mutex // guards conns and each write to Trace; nothing is locked inside it

@@ -6,15 +6,23 @@
 //
 // A [Dialer] holds what it takes to reach an account; Dial returns a [Client],
 // one connection, logged in. A Client has one method for each command. What the
-// server says of the selected mailbox, asked for or not, goes to a [Recorder].
+// server says of the selected mailbox, asked for or not, goes to a [Recorder]; what
+// it says unasked of others (NOTIFY), to a [Watcher].
 // Mailbox names are wire names throughout: neither decoded nor rebuilt here.
 // Package imapwire, below, turns octets into values and back; package imaptest,
 // beside it, has servers for tests.
 //
 // # Guarantees
 //
-// Reading changes nothing: texts are asked for by BODY.PEEK, and nothing here
-// can send STORE, EXPUNGE or CLOSE.
+// Reading changes nothing: texts are asked for by BODY.PEEK, and what would change
+// the messages of a mailbox that was examined is [ErrReadOnly] before anything is
+// sent. CLOSE is sent only after EXAMINE, where it expunges nothing, and to servers
+// of RFC 1730 only. Flags are set and taken away one by one, never replaced; what
+// is expunged was named by UID, but for ExpungeAll, which a person asks for.
+//
+// A message that is stored streams, and its error says whether the server may have
+// it ([AppendError]). What changes messages is not sent while something that
+// changes the same ones is unanswered (pipeline.go).
 //
 // A result is whole or an error. A List whose connection was cut returns no
 // mailboxes.
@@ -25,7 +33,10 @@
 // rules). Message numbers are sent in PARTIAL only, which goes alone and is
 // believed only while they stand still. Numbers that the server sends are turned
 // into UIDs by a table that EXISTS and EXPUNGE keep, 4 octets a message; where it
-// can no longer be right the Recorder is told Lost.
+// can no longer be right the Recorder is told Lost. With QRESYNC, which is enabled at
+// login where it is offered, a mailbox with mod-sequences needs no table: what goes is
+// named by its UID (qresync.go). Else CONDSTORE is used where it is offered
+// (condstore.go).
 //
 // The goroutine that reads the connection waits for nothing but the connection.
 // Callbacks run on it, in the order of the server's words: they return at once,
@@ -37,7 +48,9 @@
 // is then never sent; the answer to one that was is drained, and its callback
 // is not called any more. Where an answer is owed and no octet moves for
 // Dialer.Timeout, or the server's words cannot be understood, the connection is
-// closed and each command returns a *[ConnError]; there is no redialling here.
+// closed and each command returns a *[ConnError]; there is no redialling here. From
+// the third second of silence on the kernel asks the other end whether it still knows
+// the connection. A connect without an answer is tried again every two seconds.
 // Close waits for both goroutines of a Client.
 //
 // TLS is the default and there is no falling back from it. STARTTLS discards
@@ -62,7 +75,7 @@
 //	imapwire.MaxCaps      1024          capabilities, and what ENABLED says
 //	[MaxMessages]         16,777,216    messages of a mailbox (64 MiB), ranges of a SEARCH
 //	[MaxAnswers]          33,554,432    FETCH answers to one command
-//	[MaxMailboxes]        200,000       answers to one LIST
+//	[MaxMailboxes]        200,000       answers to one LIST, LIST-STATUS too
 //	[MaxListOctets]       64 MiB        names and attributes in them
 //	[MaxNamespaces]       1000          namespaces
 //	[MaxPrefix]           4 KiB         the prefix of one
@@ -72,6 +85,7 @@
 //	Part.Limit            1 GiB         the text of a message, several in one answer together: [ErrTooLarge]
 //	imapwire.MaxText      1 KiB         words for people; control characters become spaces
 //	imapwire.MaxCodeText  16 KiB        arguments of a response code; its name 64 octets
+//	COPYUID codes         256           for one command; what more would name is CopyData.Unnamed
 //	a challenge           64 KiB        of AUTHENTICATE, and 16 of them; the words of a +
 //	flag lists            1 MiB, 4096   that are shared among messages
 //	texts                 4             in one FETCH answer
@@ -80,9 +94,11 @@
 //
 // Of untagged responses nothing is queued: each is recorded or dropped when it has
 // been read. Dialer.Timeout (30 s) is how long no octet may move while an answer is
-// owed; each step of Dial (connect, TLS, greeting, capabilities, login) ends within
+// owed, twice that at most while a text is on its way out; each step of Dial (connect, TLS, greeting, capabilities, login) ends within
 // it, whatever moves. PARTIAL is sent 10 times at most while message numbers shift.
-// Command lines stay under 8,000 octets; longer sets go in several lines. What package
+// Command lines stay under 8,000 octets; longer sets go in several lines. A text of
+// up to 1 MiB is sent at once where the server takes that, and 32 KiB of any are in
+// memory. What package
 // cache keeps of all this has limits of its own, named in its files.
 //
 // # Caveats
@@ -92,7 +108,7 @@
 // message is gone; so does a Text that is Nil. Some servers answer a message
 // that is gone with an invented text of another length: a text is to be
 // believed by its length. FETCH answers may repeat facts, and give some of
-// them. IDLE is a hint: some servers offer it and say nothing. A NO without a
+// them. IDLE and NOTIFY are hints: some servers offer them and say nothing. A NO without a
 // code says little. A server of RFC 1730 gives parts of texts by PARTIAL, one at a
 // time and by message number (partial.go).
 //

@@ -150,7 +150,7 @@ func TestDovecotTellsAnIdlerWithinASecond(t *testing.T) {
 	s.Deliver(t, "INBOX", mail[0])
 	want("exists 4", time.Second)
 	s.Doveadm("expunge", "-u", s.User, "mailbox", "INBOX", "uid", "2")
-	want("expunged 2", time.Second)
+	want("vanished 2:2", time.Second)
 	s.Doveadm("flags", "add", "-u", s.User, `\Flagged`, "mailbox", "INBOX", "uid", "3")
 	want(`flags 3 \Flagged`, time.Second)
 	cancel()
@@ -167,8 +167,10 @@ func (r *channelled) Expunged(uid UID) { r.to <- fmt.Sprintf("expunged %d", uid)
 func (r *channelled) Flags(uid UID, flags []string) {
 	r.to <- fmt.Sprintf("flags %d %s", uid, strings.Join(flags, " "))
 }
-func (r *channelled) Changed()           { r.to <- "changed" }
-func (r *channelled) Lost(reason string) { r.to <- "lost: " + reason }
+func (r *channelled) Vanished(first, last UID) { r.to <- fmt.Sprintf("vanished %d:%d", first, last) }
+func (r *channelled) Reached(ModSeq)           {}
+func (r *channelled) Changed()                 { r.to <- "changed" }
+func (r *channelled) Lost(reason string)       { r.to <- "lost: " + reason }
 
 func TestDovecotRefusesAWrongPasswordAndAnUntrustedCaller(t *testing.T) {
 	if testing.Short() {
@@ -246,7 +248,7 @@ func TestAMailboxIsOpenedInAFewRoundTrips(t *testing.T) {
 	if err := c.FetchMeta(t.Context(), AllUIDs(), MetaAll, func(Meta) { n++ }); err != nil || n != 60 {
 		t.Fatal(n, err)
 	}
-	// Login, ID, EXAMINE, FETCH.
+	// Login, ID with ENABLE, EXAMINE, FETCH.
 	if turns := p.Counters().Turns; turns > 4 {
 		t.Errorf("%d round trips", turns)
 	}

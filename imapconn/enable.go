@@ -12,16 +12,13 @@ import (
 // Enable switches extensions on (RFC 5161), before the first Select or Examine.
 // ErrNotOffered where the server has no ENABLE or leaves one of them off.
 func (c *Client) Enable(ctx context.Context, caps ...string) error {
-	if have := c.Caps(); !have.Has("ENABLE") && !have.Has("IMAP4rev2") {
-		return fmt.Errorf("enable: %w", ErrNotOffered)
+	if !c.hasEnable() {
+		return notOffered("enable")
 	}
-	cmd := c.newCommand("ENABLE")
-	cmd.alone = true
 	for _, name := range caps {
-		if !isAtom(name) {
+		if !imapwire.IsAtom(name) {
 			return fmt.Errorf("enable: %q is no capability", name)
 		}
-		cmd.enc.Raw(" " + name)
 	}
 	c.mu.Lock()
 	late := c.everOpen
@@ -29,7 +26,7 @@ func (c *Client) Enable(ctx context.Context, caps ...string) error {
 	if late {
 		return errors.New("enable: comes before the first SELECT or EXAMINE of a connection")
 	}
-	if err := c.do(ctx, cmd); err != nil {
+	if err := c.do(ctx, c.enableCommand(caps...)); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -41,6 +38,17 @@ func (c *Client) Enable(ctx context.Context, caps ...string) error {
 		}
 	}
 	return nil
+}
+
+func (c *Client) hasEnable() bool {
+	have := c.Caps()
+	return have.Has("ENABLE") || have.Has("IMAP4rev2")
+}
+
+func (c *Client) enableCommand(caps ...string) *command {
+	cmd := c.newCommand("ENABLE")
+	cmd.enc.Raw(" " + strings.Join(caps, " "))
+	return cmd
 }
 
 // enabledGiven records ENABLED.
@@ -56,11 +64,4 @@ func (c *Client) enabledGiven(caps imapwire.Caps) {
 		return
 	}
 	c.enabled = imapwire.NewCaps(all...)
-}
-
-// isAtom reports whether s can stand on the wire as it is (RFC 3501 §9).
-func isAtom(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`(){%*"\]`, r)
-	})
 }

@@ -14,6 +14,12 @@ var (
 	ErrTooLarge = errors.New("text is larger than the limit")
 	// ErrNotOffered: the server does not offer the extension that this needs.
 	ErrNotOffered = errors.New("not offered by the server")
+	// ErrReadOnly: the mailbox was examined, or the server gave it for reading
+	// only; nothing was sent.
+	ErrReadOnly = errors.New("the mailbox is open for reading only")
+	// ErrAppendLimit: a text is longer than the server takes (RFC 7889); nothing
+	// was sent.
+	ErrAppendLimit = errors.New("text is larger than the server takes")
 	// ErrNotSelected: no mailbox is selected on this connection.
 	ErrNotSelected = errors.New("no mailbox is selected")
 )

@@ -54,10 +54,15 @@ func (c *Client) FetchMeta(ctx context.Context, set UIDSet, items MetaItems, f f
 
 // fetch sends UID FETCH for set, in as many commands as the line limit needs.
 func (c *Client) fetch(ctx context.Context, set UIDSet, items string, answer func(UIDSet) answerer) error {
-	if len(set) == 0 {
+	cmds := c.fetches(set, items, answer)
+	if len(cmds) == 0 {
 		return nil
 	}
-	var cmds []*command
+	return c.doAll(ctx, cmds...)
+}
+
+// fetches makes the commands of fetch.
+func (c *Client) fetches(set UIDSet, items string, answer func(UIDSet) answerer) (cmds []*command) {
 	for _, part := range set.Split(maxSetOctets) {
 		cmd := c.newCommand("UID FETCH")
 		cmd.enc.Raw(" " + setString(part) + " " + items)
@@ -65,7 +70,7 @@ func (c *Client) fetch(ctx context.Context, set UIDSet, items string, answer fun
 		cmd.answer = answer(part)
 		cmds = append(cmds, cmd)
 	}
-	return c.doAll(ctx, cmds...)
+	return cmds
 }
 
 // setString is the set as sent; AllUIDs is 1:*.

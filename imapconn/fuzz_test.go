@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"net"
+	"strings"
 	"testing"
 	"time"
 )
@@ -15,6 +17,13 @@ import (
 // no waiting for ever, no more text than there were octets.
 func FuzzSession(f *testing.F) {
 	f.Add([]byte("* PREAUTH [CAPABILITY IMAP4rev1] hi\r\n\x1e"), byte(0))
+	f.Add([]byte(changed(true)), byte(0))
+	f.Add([]byte(changed(false)), byte(0))
+	f.Add([]byte(qresyncSession), byte(0))
+	f.Add([]byte("* PREAUTH [CAPABILITY IMAP4rev1 NOTIFY LIST-STATUS LIST-EXTENDED] hi\r\n\x1e* LIST () \"/\" INBOX\r\na1 OK\r\n\x1e"+
+		"* STATUS INBOX (MESSAGES 1)\r\na2 OK\r\n\x1e* STATUS a (MESSAGES 1)\r\na3 OK\r\na4 NO\r\n\x1e"+
+		"* LIST () \"/\" a\r\n* STATUS a (MESSAGES 1 HIGHESTMODSEQ 9)\r\na5 OK\r\n\x1ea6 NO [BADEVENT FlagChange] no\r\n\x1e"+
+		"* LIST (\\NonExistent) \".\" b (\"OLDNAME\" ({1}\r\na))\r\na7 OK\r\n* STATUS b (HIGHESTMODSEQ 7)\r\n* OK [NOTIFICATIONOVERFLOW] no more\r\n"), byte(0))
 	f.Fuzz(func(t *testing.T, sent []byte, cut byte) {
 		near, far := net.Pipe()
 		served := make(chan struct{})
@@ -46,6 +55,15 @@ func FuzzSession(f *testing.F) {
 		}
 	})
 }
+
+// qresyncSession is a server with QRESYNC.
+const qresyncSession = "* PREAUTH [CAPABILITY IMAP4rev1 ENABLE CONDSTORE QRESYNC ESEARCH] hi\r\n\x1e" +
+	"* ENABLED QRESYNC\r\na1 OK\r\n\x1ea2 OK\r\n\x1ea3 OK\r\n\x1e" +
+	"* 3 EXISTS\r\n* OK [UIDVALIDITY 7]\r\n* OK [HIGHESTMODSEQ 9]\r\na4 OK\r\n\x1e" +
+	"* 1 FETCH (UID 1 FLAGS (a) MODSEQ (8))\r\n* VANISHED 1:2\r\na5 OK\r\n\x1ea6 OK\r\n\x1ea7 OK\r\n\x1e" +
+	"* ESEARCH (TAG \"a8\") UID ALL 3\r\na8 OK\r\n\x1e" +
+	"* OK [CLOSED]\r\n* 3 EXISTS\r\n* OK [UIDVALIDITY 7]\r\n* OK [HIGHESTMODSEQ 12]\r\n* VANISHED (EARLIER) 1:2,5\r\n* 2 FETCH (UID 4 FLAGS ())\r\na9 OK\r\n\x1e" +
+	"* 2 FETCH (UID 4 FLAGS (b) MODSEQ (12))\r\n* OK [HIGHESTMODSEQ 13]\r\na10 OK\r\n\x1e* VANISHED 4\r\na11 OK\r\n"
 
 // playParts sends a part of sent, then one after each line that it hears, or when
 // it hears nothing for a moment.
@@ -96,18 +114,91 @@ func everything(ctx context.Context, c *Client) (octets int) {
 	}
 	c.List(ctx, "", "*")
 	c.Status(ctx, "INBOX", "MESSAGES")
+	c.Statuses(ctx, []string{"INBOX", "a"}, "MESSAGES")
+	c.ListStatus(ctx, []string{"INBOX", "a"}, "MESSAGES")
+	c.Notify(ctx, &watched{})
 	c.Examine(ctx, "INBOX", &recorded{})
 	c.FetchMeta(ctx, set, MetaAll, func(Meta) {})
 	c.FetchText(ctx, set, Part{Chunk: 10}, count)
 	c.FetchText(ctx, set, Part{Offset: 3, Octets: 5}, count)
 	c.UIDSearch(ctx, "ALL")
 	c.Quota(ctx, "INBOX")
+	c.ExamineSince(ctx, "INBOX", &recorded{}, (&told{}).since(9))
+	c.FetchChanged(ctx, set, 9, func(Meta) {})
 	idle, cancel := context.WithTimeout(ctx, time.Millisecond)
 	c.Idle(idle)
 	cancel()
 	c.Noop(ctx)
+	changes(ctx, c, set)
 	for c.Err() == nil && ctx.Err() == nil { // the server has no more to say than its parts
 		c.Noop(ctx)
 	}
 	return octets
+}
+
+// changes gives each command that changes something.
+func changes(ctx context.Context, c *Client, set UIDSet) {
+	c.Select(ctx, "INBOX", &recorded{})
+	c.AddFlags(ctx, set, `\Seen`)
+	for _, copies := range []func(context.Context, UIDSet, string) (CopyData, error){c.Copy, c.Move} {
+		d, _ := copies(ctx, set, "B")
+		for _, r := range d.Copied {
+			if to, ok := d.Target(r.Last); !ok || to == 0 || d.Unnamed.Contains(r.Last) || !set.Contains(r.Last) {
+				panic("a copy that nobody named")
+			}
+		}
+	}
+	c.Expunge(ctx, set)
+	c.Remove(ctx, set)
+	c.Append(ctx, "INBOX", message("hi"))
+	c.Replace(ctx, 1, "INBOX", message("hi"))
+	c.Create(ctx, "B")
+	c.AppendLimit(ctx, "B")
+}
+
+// changed is a session in which all that changes asks is answered; with
+// synchronising literals, or without.
+func changed(plus bool) string {
+	caps := "IMAP4rev1 UIDPLUS MOVE REPLACE APPENDLIMIT"
+	if plus {
+		caps += " LITERAL+"
+	}
+	s := "* PREAUTH [CAPABILITY " + caps + "] hi\r\n"
+	tag := 0
+	part := func(lines string) {
+		if tag++; lines != "+" {
+			lines = strings.ReplaceAll(lines, "$", fmt.Sprintf("a%d", tag))
+		}
+		s += "\x1e" + strings.ReplaceAll(lines, "|", "\r\n") + "\r\n"
+	}
+	for range 7 { // what everything asks before, but for QUOTA and IDLE
+		part("$ OK")
+	}
+	part("$ OK") // NOOP
+	part("* 3 EXISTS|* OK [UIDNOTSTICKY] x|* OK [PERMANENTFLAGS (\\Seen)] x|$ OK [READ-WRITE] x")
+	part("* 1 FETCH (UID 1 MODSEQ (3))|$ OK")
+	part("$ OK [COPYUID 9 1:3,7 5:8] done")
+	part("* OK [COPYUID 9 3,2 5:6] done|* 1 EXPUNGE|$ OK")
+	part("* 1 EXPUNGE|$ OK [EXPUNGEISSUED] done")
+	part("$ OK")
+	part("* 1 EXPUNGE|$ OK")
+	part("* 1 FETCH (UID 1)|$ OK")
+	part("$ OK")
+	part("* 1 EXPUNGE|$ OK")
+	part("$ OK")
+	for range 2 {
+		tag++
+		done := fmt.Sprintf("* OK [APPENDUID 9 8] x|a%d OK [APPENDUID 9 7] done", tag)
+		tag--
+		if !plus {
+			tag--
+			part("+")
+		} else {
+			s += "\x1e" // the line, and then the text
+		}
+		part(done)
+	}
+	part("$ OK [MAILBOXID (F1)] done")
+	part("* STATUS B (APPENDLIMIT 17)|$ OK")
+	return s
 }

@@ -99,7 +99,9 @@ func TestAServerThatDoesNotGreetIsNamed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := play(t, test.script)
-			d.Timeout = 200 * time.Millisecond
+			if name == "silence" {
+				d.Timeout = 200 * time.Millisecond
+			}
 			_, err := d.Dial(t.Context())
 			oneLine(t, err, test.want)
 			var ce *ConnError

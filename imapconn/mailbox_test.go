@@ -12,15 +12,16 @@ func TestListReadsEveryForm(t *testing.T) {
 		sent string
 		want []ListData
 	}{
-		"Dovecot":          {`* LIST (\HasNoChildren \Sent) "/" Sent`, []ListData{{"Sent", '/', []string{`\HasNoChildren`, `\Sent`}}}},
-		"Courier":          {`* LIST (\Unmarked \HasChildren) "." "INBOX"`, []ListData{{"INBOX", '.', []string{`\HasChildren`, `\Unmarked`}}}},
-		"mailutils":        {"* LIST (\\NoInferiors) NIL INBOX\r\n* LIST () \"/\" ~\r\n* LIST () \"/\" ~/foo", []ListData{{"INBOX", 0, []string{`\NoInferiors`}}, {"~", '/', []string{}}, {"~/foo", '/', []string{}}}},
-		"literal":          {"* LIST () \"/\" {5}\r\na\"\\ b", []ListData{{`a"\ b`, '/', []string{}}}},
-		"quoted delimiter": {`* LIST () "\\" "a\\b"`, []ListData{{`a\b`, '\\', []string{}}}},
-		"named NIL":        {`* LIST () "/" NIL`, []ListData{{"NIL", '/', []string{}}}},
-		"8 bits":           {"* LIST () \"/\" \"p\xc3\xa4\"", []ListData{{"pä", '/', []string{}}}},
-		"extended":         {`* LIST (\Subscribed) "/" "a" ("CHILDINFO" ("SUBSCRIBED") X (1 2))`, []ListData{{"a", '/', []string{`\Subscribed`}}}},
-		"empty delimiter":  {`* LIST () "" "a"`, []ListData{{"a", 0, []string{}}}},
+		"Dovecot":          {`* LIST (\HasNoChildren \Sent) "/" Sent`, []ListData{{"Sent", '/', []string{`\HasNoChildren`, `\Sent`}, ""}}},
+		"Courier":          {`* LIST (\Unmarked \HasChildren) "." "INBOX"`, []ListData{{"INBOX", '.', []string{`\HasChildren`, `\Unmarked`}, ""}}},
+		"mailutils":        {"* LIST (\\NoInferiors) NIL INBOX\r\n* LIST () \"/\" ~\r\n* LIST () \"/\" ~/foo", []ListData{{"INBOX", 0, []string{`\NoInferiors`}, ""}, {"~", '/', []string{}, ""}, {"~/foo", '/', []string{}, ""}}},
+		"literal":          {"* LIST () \"/\" {5}\r\na\"\\ b", []ListData{{`a"\ b`, '/', []string{}, ""}}},
+		"quoted delimiter": {`* LIST () "\\" "a\\b"`, []ListData{{`a\b`, '\\', []string{}, ""}}},
+		"named NIL":        {`* LIST () "/" NIL`, []ListData{{"NIL", '/', []string{}, ""}}},
+		"8 bits":           {"* LIST () \"/\" \"p\xc3\xa4\"", []ListData{{"pä", '/', []string{}, ""}}},
+		"extended":         {`* LIST (\Subscribed) "/" "a" ("CHILDINFO" ("SUBSCRIBED") X (1 2))`, []ListData{{"a", '/', []string{`\Subscribed`}, ""}}},
+		"renamed":          {`* LIST () "/" "a" ("CHILDINFO" ("SUBSCRIBED") oldname ("b c") X (1 2))`, []ListData{{"a", '/', []string{}, "b c"}}},
+		"empty delimiter":  {`* LIST () "" "a"`, []ListData{{"a", 0, []string{}, ""}}},
 		"nothing":          {`* LSUB () "/" a`, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -98,7 +99,9 @@ func TestExamineReadsEveryForm(t *testing.T) {
 			SelectData{Exists: 3, UIDValidity: 1, HasUIDValidity: true, UIDNext: 5, ReadOnly: true}},
 		"Courier": {"* FLAGS ($Forwarded \\Draft \\Recent)\r\n* OK [PERMANENTFLAGS (\\* \\Draft)] Limited\r\n* 2 EXISTS\r\n* 0 RECENT\r\n* OK [UIDVALIDITY 795444129] Ok\r\n* OK [MYRIGHTS \"acdilrsw\"] ACL", "OK [READ-WRITE] Ok",
 			SelectData{Exists: 2, UIDValidity: 795444129, HasUIDValidity: true, Flags: []string{"$Forwarded", `\Draft`}, PermanentFlags: []string{`\*`, `\Draft`}, ReadOnly: true}},
-		"no mod-sequences": {"* 0 EXISTS\r\n* OK [NOMODSEQ] none\r\n* OK [MAILBOXID (F1)] id", "OK", SelectData{ReadOnly: true, NoModSeq: true}},
+		"no mod-sequences": {"* 0 EXISTS\r\n* OK [NOMODSEQ] none\r\n* OK [MAILBOXID (F1)] id", "OK", SelectData{ReadOnly: true, NoModSeq: true, MailboxID: "F1"}},
+		"no identifiers": {"* 0 EXISTS\r\n* OK [MAILBOXID F1] x\r\n* OK [MAILBOXID (F 1)] x\r\n* OK [MAILBOXID (" + strings.Repeat("x", MaxObjectID+1) + ")] x\r\n* OK [MAILBOXID ()] x", "OK",
+			SelectData{ReadOnly: true}},
 		"words about the mailbox that was left": {"* 99 EXISTS\r\n* 5 EXPUNGE\r\n* OK [CLOSED] left\r\n* 2 EXISTS\r\n* OK [UIDVALIDITY 1]", "OK",
 			SelectData{Exists: 2, UIDValidity: 1, HasUIDValidity: true, ReadOnly: true}},
 		"the same without CLOSED":  {"* 5 EXPUNGE\r\n* 99 EXISTS\r\n* 2 EXISTS", "OK", SelectData{Exists: 2, ReadOnly: true}},

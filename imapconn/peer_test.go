@@ -18,6 +18,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// peerPatience ends a script that nobody answers: far beyond what a busy machine
+// takes for the 64 MiB of the limits.
+const peerPatience = 2 * time.Minute
+
 // peer is the server's end of one connection, played by a test.
 type peer struct {
 	t    testing.TB
@@ -92,7 +96,7 @@ func play(t testing.TB, script func(*peer)) *Dialer {
 			}
 			group.Go(func() {
 				defer conn.Close()
-				conn.SetDeadline(time.Now().Add(20 * time.Second))
+				conn.SetDeadline(time.Now().Add(peerPatience))
 				script(&peer{t, conn, bufio.NewReader(conn)})
 			})
 		}

@@ -3,19 +3,27 @@ package imapconn
 import (
 	"errors"
 	"fmt"
+	"net"
 	"time"
 )
 
 // What may be in flight together (RFC 3501 §5.5):
 //
 //   - what changes the state of the connection goes alone: SELECT, EXAMINE,
-//     UNSELECT, LOGIN, AUTHENTICATE, STARTTLS, ENABLE, IDLE, LOGOUT; and PARTIAL,
-//     the only command that bears a message number;
+//     UNSELECT, LOGIN, AUTHENTICATE, STARTTLS, IDLE, LOGOUT; what takes a name from
+//     under others: DELETE, RENAME; plain EXPUNGE; and PARTIAL, the only command that
+//     bears a message number. ENABLE, which comes before the first of them to select,
+//     does not;
 //   - two commands whose untagged answers could not be told apart wait for each
 //     other: two LISTs, two SEARCHes, two STATUSes of one mailbox, two FETCHes of
 //     the same part of the same message;
+//   - what changes messages waits for what changes the same ones, for a server may
+//     execute it first: STORE \Deleted behind the COPY that it relies on would lose
+//     mail. Only UID EXPUNGE may follow STORE: the worst is that it does nothing;
 //   - everything else is sent at once. It uses no sequence numbers, so an EXPUNGE
 //     cannot throw it off.
+//
+// While a text is being sent nothing else is; what is in flight is answered.
 //
 // Commands are sent in the order in which they were given; one that must wait
 // makes those behind it wait.
@@ -61,8 +69,14 @@ func (c *Client) writeLoop() {
 			}
 			continue
 		}
-		if err := c.send(cmd); err != nil {
+		err := c.send(cmd)
+		if err != nil {
 			c.fail(c.broken(err))
+		}
+		if cmd.written != nil {
+			close(cmd.written)
+		}
+		if err != nil {
 			return
 		}
 	}
@@ -76,8 +90,8 @@ func (c *Client) admit() *command {
 		cmd := c.queue[0]
 		c.queue[0] = nil
 		c.queue = c.queue[1:]
-		if cmd.selected && (c.box == nil || !c.box.answered) {
-			cmd.finish(fmt.Errorf("%s: %w", cmd.describe(), ErrNotSelected))
+		if err := cmd.misplaced(c.box); err != nil {
+			cmd.finish(fmt.Errorf("%s: %w", cmd.describe(), err))
 			continue
 		}
 		c.lastTag++
@@ -88,6 +102,22 @@ func (c *Client) admit() *command {
 		}
 		c.clock.touch()
 		return cmd
+	}
+	return nil
+}
+
+// misplaced says why a command may not be sent with box selected, nil if it may;
+// Client.mu is held.
+func (cmd *command) misplaced(box *selection) error {
+	switch {
+	case !cmd.selected && !cmd.changes && !cmd.examined:
+		return nil
+	case box == nil || !box.answered:
+		return ErrNotSelected
+	case cmd.changes && box.readOnly:
+		return ErrReadOnly
+	case cmd.examined && !box.examined:
+		return ErrNotOffered
 	}
 	return nil
 }
@@ -202,16 +232,31 @@ func (e errSilent) Error() string {
 // Timeout marks it for ConnError.Timeout.
 func (errSilent) Timeout() bool { return true }
 
+// probeAfter is how long an answer is awaited before the kernel is to ask the other
+// end whether it still knows the connection.
+const probeAfter = 3 * time.Second
+
 // pause waits until something may have happened that concerns the writer. When
 // an answer is owed and no octet moves for the time limit, the connection is
-// ended. It reports false when the connection is dead.
+// ended; those move too that the kernel still held and gets rid of. It reports
+// false when the connection is dead.
 func (c *Client) pause() bool {
 	var expired <-chan time.Time
-	if c.owed() {
-		left := c.timeout - c.clock.since()
+	quiet, owed := c.clock.since(), c.owed()
+	if late := owed && quiet >= probeAfter; late != c.probing {
+		c.probe(late)
+	}
+	if owed {
+		left := c.timeout - quiet
+		if left <= 0 && c.drains() {
+			return true
+		}
 		if left <= 0 {
 			c.fail(c.broken(errSilent{c.timeout}))
 			return false
+		}
+		if !c.probing {
+			left = min(left, probeAfter-quiet)
 		}
 		c.timer.Reset(left)
 		defer c.timer.Stop()
@@ -224,6 +269,25 @@ func (c *Client) pause() bool {
 		return false
 	}
 	return true
+}
+
+// probe has the kernel ask for a sign of life every two seconds, or as seldom as
+// else. A server that was started anew, or has given the connection up where we
+// could not hear of it, refuses the next question; without one nobody would say
+// anything until the time limit.
+func (c *Client) probe(on bool) {
+	c.probing = on
+	tcp, ok := c.raw.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	config := keepAlive
+	if on {
+		config = probes
+	}
+	if err := tcp.SetKeepAliveConfig(config); err != nil {
+		c.log.Debug("the kernel does not look after a connection", "err", err)
+	}
 }
 
 // owed reports whether the server has something to say: to every command except

@@ -24,7 +24,7 @@ func (p *peer) silent() {
 	if b, err := p.r.Peek(1); err == nil {
 		p.t.Errorf("the client did not wait but said %q", b)
 	}
-	p.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	p.conn.SetReadDeadline(time.Now().Add(peerPatience))
 }
 
 func TestCommandsShareAFlight(t *testing.T) {

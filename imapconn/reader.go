@@ -110,9 +110,8 @@ func (c *Client) untagged() {
 		c.enabledGiven(d.Caps())
 	case "QUOTA":
 		c.quotaGiven()
-	case "VANISHED": // not without QRESYNC
-		d.SkipResponse()
-		c.lost("VANISHED")
+	case "VANISHED":
+		c.vanished()
 	default:
 		d.SkipResponse()
 	}
@@ -139,11 +138,12 @@ func (c *Client) tagged() {
 	c.coded(s, code, text)
 	var result error
 	if s != imapwire.OK {
-		result = &StatusError{Op: cmd.op, Mailbox: cmd.mailbox, Type: s.String(), Code: code.Name, Text: text}
+		result = &StatusError{Op: cmd.op, Mailbox: cmd.mailbox, Type: s.String(), Code: codeOf(code, text), Text: text}
 	}
 	// Whoever gives the command up now waits until it has landed.
 	cmd.mu.Lock()
 	defer cmd.mu.Unlock()
+	cmd.code = code
 	if cmd.resolved != nil {
 		if err := cmd.resolved(result == nil); err != nil && result == nil {
 			result = err

@@ -14,12 +14,18 @@ type Recorder interface {
 	// Expunged says that a message is gone. uid is 0 when the server gave a
 	// number whose UID this connection never learned.
 	Expunged(uid UID)
+	// Vanished says that the messages from first to last are gone, all of which
+	// were there: it stands for Expunged where QRESYNC is enabled.
+	Vanished(first, last UID)
+	// Reached says that all changes up to a mod-sequence have been told; 0: the
+	// mailbox keeps none any more.
+	Reached(m ModSeq)
 	// Flags gives all flags of a message, in any FETCH that had them, asked for
 	// or not. The slice is sorted, without \Recent, shared: it is not modified.
 	Flags(uid UID, flags []string)
 	// Changed says that flags changed of a message that cannot be named.
 	Changed()
 	// Lost says that this connection's message numbers no longer hold and what
-	// the server said: Expunged will not be called again. Examine anew.
+	// the server said: Expunged and Vanished will not be called again. Examine anew.
 	Lost(reason string)
 }

@@ -26,8 +26,10 @@ func (r *recorded) Expunged(uid UID) { r.add("expunged %d", uid) }
 func (r *recorded) Flags(uid UID, flags []string) {
 	r.add("flags %d %s", uid, strings.Join(flags, " "))
 }
-func (r *recorded) Changed()           { r.add("changed") }
-func (r *recorded) Lost(reason string) { r.add("lost: %s", reason) }
+func (r *recorded) Vanished(first, last UID) { r.add("vanished %d:%d", first, last) }
+func (r *recorded) Reached(m ModSeq)         { r.add("reached %d", m) }
+func (r *recorded) Changed()                 { r.add("changed") }
+func (r *recorded) Lost(reason string)       { r.add("lost: %s", reason) }
 
 func (r *recorded) want(t *testing.T, want ...string) {
 	t.Helper()

@@ -13,6 +13,8 @@ func (c *Client) status(s imapwire.Status, code imapwire.Code, text string) {
 		return
 	}
 	c.coded(s, code, text)
+	c.uidsGiven(code)
+	c.overflowed(s, code)
 	greeted := c.greet(s, code, text)
 	if s == imapwire.BYE && !greeted {
 		c.fail(c.broken(&StatusError{Op: "session", Type: "BYE", Code: code.Name, Text: text}))
@@ -30,6 +32,9 @@ func (c *Client) coded(s imapwire.Status, code imapwire.Code, text string) {
 			c.setCaps(imapwire.NewCaps(names...))
 		}
 	case "ALERT":
+		if c.unproved {
+			return
+		}
 		if c.alerts++; c.alerts <= maxAlerts {
 			c.log.Warn("the server wants you to know", "server", c.host, "text", text)
 		}

@@ -69,7 +69,7 @@ func (a *searchAnswer) add(d *imapwire.Decoder, first, last UID) {
 		a.sorted = false
 	}
 	if n == MaxMessages {
-		d.Fail(&imapwire.LimitError{What: "MaxMessages", Limit: MaxMessages})
+		d.Fail(tooMany())
 		return
 	}
 	a.found = append(a.found, UIDRange{First: first, Last: last})
@@ -110,7 +110,11 @@ func (c *Client) extendedSearched() {
 		case "UID": // what the numbers are
 		case "ALL":
 			d.Space()
-			c.searchedRanges(a)
+			c.ranges(func(first, last UID) {
+				if a != nil {
+					a.add(d, first, last)
+				}
+			})
 		default:
 			d.Space()
 			d.SkipValue()
@@ -119,8 +123,8 @@ func (c *Client) extendedSearched() {
 	d.EOL()
 }
 
-// searchedRanges reads a sequence-set (RFC 3501 §9) without *, range by range.
-func (c *Client) searchedRanges(a *searchAnswer) {
+// ranges reads a sequence-set (RFC 3501 §9) without *, range by range.
+func (c *Client) ranges(f func(first, last UID)) {
 	d := c.dec
 	for d.Err() == nil {
 		first := UID(d.Number32())
@@ -129,8 +133,8 @@ func (c *Client) searchedRanges(a *searchAnswer) {
 			last = UID(d.Number32())
 		}
 		first, last = min(first, last), max(first, last)
-		if a != nil && first != 0 && d.Err() == nil {
-			a.add(d, first, last)
+		if first != 0 && d.Err() == nil {
+			f(first, last)
 		}
 		if !d.Accept(',') {
 			return

@@ -2,6 +2,7 @@ package imapconn
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 
@@ -9,15 +10,22 @@ import (
 )
 
 // selection is the mailbox that is selected, or on its way to be. Its fields
-// belong to the reading goroutine but for answered, which Client.mu guards.
+// belong to the reading goroutine but for answered and readOnly, which Client.mu
+// guards, and examined, which does not change.
 type selection struct {
 	data     SelectData
 	rec      Recorder // nil: nobody listens
+	cmd      *command // that selects it
+	since    *Since   // who is told of changes until it is answered; nil: nobody
 	counted  bool     // EXISTS came: EXPUNGE now means this mailbox
 	answered bool
+	examined bool   // by EXAMINE
+	readOnly bool   // what data.ReadOnly was when it was answered
+	byUID    bool   // what goes is named by its UID (RFC 7162 §3.2.10): there is no table
+	count    uint32 // then, the messages there are
 
 	mu    sync.Mutex // innermost; held by the reader to change what follows, by others to look at it
-	table *seqTable  // nil: lost
+	table *seqTable  // nil: lost, or not kept
 	moved uint64     // how often message numbers have shifted
 }
 
@@ -44,21 +52,38 @@ func (box *selection) number(uid UID) (n SeqNum, moved uint64, lost bool) {
 // (RFC 3501 §6.3.2). mailbox is a wire name, sent as it is. rec may be nil. A NO
 // leaves no mailbox selected.
 func (c *Client) Examine(ctx context.Context, mailbox string, rec Recorder) (SelectData, error) {
-	return c.enter(ctx, "EXAMINE", mailbox, rec)
+	return c.enter(ctx, "EXAMINE", mailbox, rec, nil)
 }
 
-// Select selects a mailbox for reading and writing (RFC 3501 §6.3.1).
+// Select selects a mailbox for reading and writing (RFC 3501 §6.3.1), and takes
+// \Recent from its messages. The server may give it for reading only:
+// SelectData.ReadOnly.
 func (c *Client) Select(ctx context.Context, mailbox string, rec Recorder) (SelectData, error) {
-	return c.enter(ctx, "SELECT", mailbox, rec)
+	return c.enter(ctx, "SELECT", mailbox, rec, nil)
 }
 
-func (c *Client) enter(ctx context.Context, op, mailbox string, rec Recorder) (SelectData, error) {
+func (c *Client) enter(ctx context.Context, op, mailbox string, rec Recorder, since *Since) (SelectData, error) {
+	parameter := c.selectParameter(since)
+	data, err := c.enterWith(ctx, op, mailbox, parameter, rec, since)
+	var refused *StatusError
+	if parameter == "" || !errors.As(err, &refused) || refused.Type != "BAD" {
+		return data, err
+	}
+	// What it offers it cannot read: nothing of the kind is asked for any more.
+	c.mu.Lock()
+	c.noModSeqs = true
+	c.mu.Unlock()
+	return c.enterWith(ctx, op, mailbox, "", rec, nil)
+}
+
+func (c *Client) enterWith(ctx context.Context, op, mailbox, parameter string, rec Recorder, since *Since) (SelectData, error) {
 	cmd := c.newCommand(op)
 	cmd.mailbox = mailbox
-	cmd.enc.Raw(" ").String(mailbox)
+	cmd.enc.Raw(" ").String(mailbox).Raw(parameter)
 	cmd.alone = true
-	box := &selection{rec: rec, table: &seqTable{}}
-	box.data.ReadOnly = op == "EXAMINE"
+	box := &selection{rec: rec, cmd: cmd, since: since, table: &seqTable{}}
+	box.examined = op == "EXAMINE"
+	box.data.ReadOnly = box.examined
 	var data SelectData
 	cmd.admitted = func() {
 		c.box = box
@@ -72,9 +97,14 @@ func (c *Client) enter(ctx context.Context, op, mailbox string, rec Recorder) (S
 			c.box = nil
 			return nil
 		}
-		box.answered = true
+		box.answered, box.readOnly = true, box.data.ReadOnly
 		if box.table != nil {
 			box.data.Exists = box.table.n
+		}
+		box.data.Resynced = since != nil
+		if c.qresync && box.data.keepsModSeqs() {
+			box.byUID, box.count = true, box.data.Exists
+			box.renumber(nil)
 		}
 		data = box.data
 		return nil
@@ -117,19 +147,27 @@ func (c *Client) selectionCoded(code imapwire.Code) {
 		}
 	case "HIGHESTMODSEQ":
 		if isNumber {
-			box.data.HighestModSeq = ModSeq(n)
+			c.reached(box, answered, ModSeq(n))
 		}
 	case "NOMODSEQ":
 		box.data.NoModSeq = true
+		c.reached(box, answered, 0)
+	case "MAILBOXID":
+		box.data.MailboxID = mailboxID(code.Args)
 	case "PERMANENTFLAGS":
 		box.data.PermanentFlags = imapwire.ParseFlags(strings.Trim(code.Args, "()"))
+	case "UIDNOTSTICKY":
+		box.data.UIDNotSticky = true
 	case "READ-ONLY":
 		box.data.ReadOnly = true
+	case "READ-WRITE": // Courier says so of EXAMINE too
+		box.data.ReadOnly = box.examined
 	case "CLOSED": // what came before was about the mailbox that was left (RFC 7162 §3.2.11)
 		if !answered {
-			box.data = SelectData{ReadOnly: box.data.ReadOnly}
+			box.data = SelectData{ReadOnly: box.examined}
 			box.renumber(&seqTable{})
 			box.counted = false
+			box.tellSince(func(s *Since) { s.Again() })
 		}
 	}
 }

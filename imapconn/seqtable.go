@@ -30,7 +30,7 @@ const seqChunkLen = 4096
 // grow makes the table hold n messages; it never shrinks.
 func (t *seqTable) grow(n uint32) error {
 	if n > MaxMessages {
-		return &imapwire.LimitError{What: "MaxMessages", Limit: MaxMessages}
+		return tooMany()
 	}
 	t.chunks = slices.Grow(t.chunks, int(n-min(n, t.n))/seqChunkLen+1)
 	for t.n < n {
@@ -47,6 +47,8 @@ func (t *seqTable) grow(n uint32) error {
 	}
 	return nil
 }
+
+func tooMany() error { return &imapwire.LimitError{What: "MaxMessages", Limit: MaxMessages} }
 
 // blank reports whether no UID was said.
 func (t *seqTable) blank() bool {

@@ -45,6 +45,15 @@ func (s *sink) write(e *imapwire.Encoder, from, to int) {
 	s.trace.sent(octets[from:to])
 }
 
+// literal writes a piece of a text.
+func (s *sink) literal(piece []byte) error {
+	_, err := s.w.Write(piece)
+	if s.trace != nil {
+		s.trace.sent(piece)
+	}
+	return err
+}
+
 // end ends the command's line.
 func (s *sink) end() { s.plain("\r\n") }
 

@@ -2,8 +2,11 @@ package imapconn
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+
+	"imapfs/imapconn/imapwire"
 )
 
 // statusAnswer takes the STATUS of one mailbox.
@@ -13,35 +16,55 @@ type statusAnswer struct {
 }
 
 func (a *statusAnswer) confusable(other answerer) bool {
-	o, same := other.(*statusAnswer)
-	return same && sameMailbox(a.data.Mailbox, o.data.Mailbox)
+	switch o := other.(type) {
+	case *statusAnswer:
+		return sameMailbox(a.data.Mailbox, o.data.Mailbox)
+	case *listAnswer:
+		return o.status != nil
+	}
+	return false
+}
+
+// errNoStatus is an OK to STATUS without the untagged answer.
+var errNoStatus = errors.New("server says OK and gives no STATUS")
+
+// result is what came of the command that ended so.
+func (a *statusAnswer) result(err error) (StatusData, error) {
+	switch {
+	case err != nil:
+		return StatusData{}, err
+	case !a.said:
+		return StatusData{}, fmt.Errorf("status %q: %w", a.data.Mailbox, errNoStatus)
+	}
+	return a.data, nil
 }
 
 // Status asks for the numbers of a mailbox that is not selected
 // (RFC 3501 §6.3.10): MESSAGES, UIDNEXT, UIDVALIDITY, UNSEEN, SIZE,
-// HIGHESTMODSEQ. mailbox is a wire name.
+// HIGHESTMODSEQ, APPENDLIMIT. mailbox is a wire name.
 func (c *Client) Status(ctx context.Context, mailbox string, items ...string) (StatusData, error) {
+	cmd, err := c.statusCommand(mailbox, items)
+	if err != nil {
+		return StatusData{}, err
+	}
+	return cmd.answer.(*statusAnswer).result(c.do(ctx, cmd))
+}
+
+func (c *Client) statusCommand(mailbox string, items []string) (*command, error) {
 	for _, item := range items {
-		if !isAtom(item) {
-			return StatusData{}, fmt.Errorf("status: %q is no item", item)
+		if !imapwire.IsAtom(item) {
+			return nil, fmt.Errorf("status: %q is no item", item)
 		}
 	}
 	cmd := c.newCommand("STATUS")
 	cmd.mailbox = mailbox
 	cmd.enc.Raw(" ").String(mailbox).Raw(" (" + strings.Join(items, " ") + ")")
-	a := &statusAnswer{data: StatusData{Mailbox: mailbox}}
-	cmd.answer = a
-	if err := c.do(ctx, cmd); err != nil {
-		return StatusData{}, err
-	}
-	if !a.said {
-		return StatusData{}, fmt.Errorf("status %q: server says OK and gives no STATUS", mailbox)
-	}
-	return a.data, nil
+	cmd.answer = &statusAnswer{data: StatusData{Mailbox: mailbox}}
+	return cmd, nil
 }
 
 // statusGiven reads STATUS (RFC 3501 §7.2.4); items that nobody knows are
-// skipped.
+// skipped. What no command has asked for goes to the Watcher.
 func (c *Client) statusGiven() {
 	d := c.dec
 	d.Space()
@@ -65,6 +88,8 @@ func (c *Client) statusGiven() {
 			s.Size, s.HasSize = d.Number(), true
 		case "HIGHESTMODSEQ":
 			s.HighestModSeq, s.HasHighestModSeq = ModSeq(d.Number()), true
+		case "APPENDLIMIT":
+			s.AppendLimit, s.HasAppendLimit = appendLimit(d.Atom())
 		default:
 			d.SkipValue()
 		}
@@ -72,14 +97,32 @@ func (c *Client) statusGiven() {
 	if d.EOL(); d.Err() != nil {
 		return
 	}
+	if c.statusAsked(s) {
+		return
+	}
+	if w := c.watching(); w != nil {
+		w.MailboxStatus(s)
+	}
+}
+
+// statusAsked hands a STATUS to the command in flight that asked for it.
+func (c *Client) statusAsked(s StatusData) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, cmd := range c.flight {
-		if a, ok := cmd.answer.(*statusAnswer); ok && sameMailbox(a.data.Mailbox, s.Mailbox) {
-			a.data, a.said = s, true
-			return
+		switch a := cmd.answer.(type) {
+		case *statusAnswer:
+			if sameMailbox(a.data.Mailbox, s.Mailbox) {
+				a.data, a.said = s, true
+				return true
+			}
+		case *listAnswer:
+			if a.status != nil && a.status.take(s) {
+				return true
+			}
 		}
 	}
+	return false
 }
 
 // sameMailbox compares wire names: INBOX in any case, all others octet by octet

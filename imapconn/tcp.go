@@ -15,18 +15,29 @@ import (
 // whose network has gone is known dead after a minute without a timer of ours.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3}
 
+// probes are for a connection on which an answer is overdue. How long none of them
+// may be answered is for the time limit to say.
+var probes = net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: 2 * time.Second, Count: 100}
+
+// connectAgain is after how long without an answer one more attempt to connect
+// is made. The kernel repeats its own ever more seldom, and would find out late
+// that the network is back.
+const connectAgain = 2 * time.Second
+
 // dialTCP connects, within the time limit.
 func (d *Dialer) dialTCP(ctx context.Context, c *Client) (net.Conn, error) {
 	dial := d.DialContext
 	if dial == nil {
-		nd := net.Dialer{KeepAliveConfig: keepAlive, Control: userTimeout(c.timeout)}
-		dial = nd.DialContext
+		dial = (&net.Dialer{KeepAlive: -1}).DialContext // tune does
 	}
 	within, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	conn, err := dial(within, "tcp", c.addr)
+	conn, err := connect(within, func(ctx context.Context) (net.Conn, error) { return dial(ctx, "tcp", c.addr) })
 	switch {
 	case err == nil:
+		if err := tune(conn, c.timeout); err != nil {
+			c.log.Debug("the kernel does not look after a connection", "err", err)
+		}
 		return conn, nil
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("connect to %s: %w", c.addr, ctx.Err())
@@ -34,6 +45,65 @@ func (d *Dialer) dialTCP(ctx context.Context, c *Client) (net.Conn, error) {
 		return nil, &ConnError{Addr: c.addr, Err: errSilent{c.timeout}}
 	}
 	return nil, d.connectError(c.addr, err)
+}
+
+// connect makes attempts until one has an answer, good or bad, or ctx ends. The
+// first goes on, so that a far server has its time; the newest takes the place
+// of the one before it.
+func connect(ctx context.Context, dial func(context.Context) (net.Conn, error)) (net.Conn, error) {
+	type answer struct {
+		conn net.Conn
+		err  error
+		ctx  context.Context
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	answers, under := make(chan answer), 0
+	defer func() {
+		cancel()
+		for ; under > 0; under-- {
+			if late := <-answers; late.err == nil {
+				late.conn.Close()
+			}
+		}
+	}()
+	attempt := func() context.CancelFunc {
+		ctx, cancel := context.WithCancel(ctx)
+		under++
+		go func() { // waited for above
+			conn, err := dial(ctx)
+			answers <- answer{conn, err, ctx}
+		}()
+		return cancel
+	}
+	defer attempt()()
+	newest := func() {}
+	again := time.NewTicker(connectAgain)
+	defer again.Stop()
+	for {
+		select {
+		case a := <-answers:
+			under--
+			if a.err == nil || a.ctx.Err() == nil || ctx.Err() != nil {
+				return a.conn, a.err
+			}
+		case <-again.C:
+			newest()
+			newest = attempt()
+		}
+	}
+}
+
+// tune has the kernel look after a connection: keepAlive, and the time limit for
+// what was sent and is not acknowledged. What is no *net.TCPConn is left as it is.
+func tune(conn net.Conn, timeout time.Duration) error {
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return nil
+	}
+	if err := tcp.SetKeepAliveConfig(keepAlive); err != nil {
+		return err
+	}
+	return limitSilence(tcp, timeout)
 }
 
 // connectError says what to do about a failed connect.

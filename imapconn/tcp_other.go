@@ -3,9 +3,12 @@
 package imapconn
 
 import (
-	"syscall"
+	"net"
 	"time"
 )
 
-// userTimeout: only Linux has it.
-func userTimeout(time.Duration) func(network, address string, c syscall.RawConn) error { return nil }
+// limitSilence: only Linux can.
+func limitSilence(*net.TCPConn, time.Duration) error { return nil }
+
+// unacknowledged: nor this.
+func unacknowledged(net.Conn) int { return 0 }

@@ -27,6 +27,7 @@ func (d *Dialer) handshake(ctx context.Context, c *Client, conn net.Conn) (net.C
 	err := tc.HandshakeContext(within)
 	switch {
 	case err == nil:
+		c.tlsVersion.Store(uint32(tc.ConnectionState().Version))
 		return tc, nil
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("connect to %s: %w", c.addr, ctx.Err())

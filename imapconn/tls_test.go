@@ -9,6 +9,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"strings"
@@ -94,6 +96,47 @@ func TestSTARTTLSForgetsWhatWasSaidInTheClear(t *testing.T) {
 	}
 }
 
+// Before STARTTLS nobody knows who speaks: nothing of it counts afterwards, and the
+// user is told nothing of it.
+func TestNothingSaidBeforeSTARTTLSCounts(t *testing.T) {
+	cert, trust := certificate(t, time.Hour, "127.0.0.1")
+	for name, test := range map[string]struct{ before, after string }{
+		"logged in":                        {"* PREAUTH in", ""},
+		"extensions":                       {"* ENABLED UTF8=ACCEPT", ""},
+		"a mailbox":                        {"* 5 EXISTS\r\n* LIST () \"/\" INBOX\r\n* OK [UIDVALIDITY 7] v", ""},
+		"an alert":                         {"* OK [ALERT] call 555-0100", ""},
+		"LOGINDISABLED":                    {"* CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED", ""},
+		"logged in, by somebody under TLS": {"* OK hi", "* PREAUTH in"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := play(t, func(p *peer) {
+				p.say("* OK [CAPABILITY IMAP4rev1 STARTTLS] hi")
+				tag := p.hear("STARTTLS")
+				p.say(test.before, tag+" OK begin")
+				p.upgrade(cert)
+				tag = p.hear("CAPABILITY")
+				if test.after != "" {
+					p.say(test.after)
+				}
+				p.say("* CAPABILITY IMAP4rev1", tag+" OK")
+				p.say("* OK [ALERT] a true one", p.hear(`LOGIN "alice" "secret"`)+" OK [CAPABILITY IMAP4rev1 ENABLE] in")
+				p.answer("ENABLE UTF8=ACCEPT")
+				p.drain()
+			})
+			var log bytes.Buffer
+			d.TLS, d.TLSConfig, d.Logger = TLSStartTLS, trust, slog.New(slog.NewTextHandler(&log, nil))
+			c := dial(t, d)
+			if err := c.Enable(t.Context(), "UTF8=ACCEPT"); !errors.Is(err, ErrNotOffered) {
+				t.Errorf("enabled: %v", err)
+			}
+			c.Close()
+			if s := log.String(); strings.Contains(s, "555") || !strings.Contains(s, "a true one") {
+				t.Errorf("the user is told %q", s)
+			}
+		})
+	}
+}
+
 func TestAConnectionThatCannotBeProtectedSaysWhatToDo(t *testing.T) {
 	good, trust := certificate(t, time.Hour, "127.0.0.1")
 	other, trustOther := certificate(t, time.Hour, "mail.example.org", "10.0.0.1")
@@ -121,6 +164,40 @@ func TestAConnectionThatCannotBeProtectedSaysWhatToDo(t *testing.T) {
 			p.say(p.hear("STARTTLS") + " NO broken")
 			p.quiet()
 		}, "starttls: server says NO broken (use imaps://"},
+		"refused with BAD": {TLSStartTLS, trust, func(p *peer) {
+			p.say("* OK [CAPABILITY IMAP4rev1 STARTTLS AUTH=PLAIN] hi")
+			p.say(p.hear("STARTTLS") + " BAD no such command")
+			p.quiet()
+		}, "starttls: server says BAD no such command (use imaps://"},
+		"BYE to STARTTLS": {TLSStartTLS, trust, func(p *peer) {
+			p.say("* OK [CAPABILITY IMAP4rev1 STARTTLS AUTH=PLAIN] hi")
+			p.hear("STARTTLS")
+			p.say("* BYE not today")
+			p.quiet()
+		}, "server says BYE not today"},
+		"BYE for a greeting": {TLSStartTLS, trust, func(p *peer) { p.say("* BYE too many connections"); p.quiet() },
+			"greeting: server says BYE too many connections"},
+		"in the clear after the OK": {TLSStartTLS, trust, func(p *peer) {
+			p.say("* OK [CAPABILITY IMAP4rev1 STARTTLS AUTH=PLAIN] hi")
+			p.say(p.hear("STARTTLS") + " OK begin")
+			p.hello()
+			p.say("* CAPABILITY IMAP4rev1 AUTH=PLAIN")
+			if rest, _ := io.ReadAll(p.r); bytes.Contains(rest, []byte("AUTHENTICATE")) || bytes.Contains(rest, []byte("LOGIN")) {
+				p.t.Errorf("the client went on: %q", rest)
+			}
+		}, "server does not speak TLS on this port"},
+		"taken out of the offer": {TLSStartTLS, trust, func(p *peer) {
+			p.say("* OK hi")
+			p.answer("CAPABILITY", "* CAPABILITY IMAP4rev1 AUTH=PLAIN")
+			p.quiet()
+		}, "server does not offer STARTTLS (use imaps://, or --tls none"},
+		"no way to log in under TLS": {TLSStartTLS, trust, func(p *peer) {
+			p.say("* OK [CAPABILITY IMAP4rev1 STARTTLS AUTH=PLAIN] hi")
+			p.say(p.hear("STARTTLS") + " OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] begin")
+			p.upgrade(good)
+			p.answer("CAPABILITY", "* CAPABILITY IMAP4rev1 LOGINDISABLED")
+			p.quiet()
+		}, "server offers no way to log in that can be used here"},
 		"untrusted after STARTTLS": {TLSStartTLS, nil, func(p *peer) {
 			p.say("* OK [CAPABILITY IMAP4rev1 STARTTLS] hi")
 			p.say(p.hear("STARTTLS") + " OK begin")
@@ -132,14 +209,26 @@ func TestAConnectionThatCannotBeProtectedSaysWhatToDo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := play(t, test.script)
-			d.TLS, d.TLSConfig, d.Timeout = test.mode, test.config, 300*time.Millisecond
+			d.TLS, d.TLSConfig = test.mode, test.config
+			if name == "silence" {
+				d.Timeout = 300 * time.Millisecond
+			}
 			_, err := d.Dial(t.Context())
 			oneLine(t, err, test.want)
 			var te *TLSError
-			if isTLS := errors.As(err, &te); isTLS == (name == "silence" || name == "gone") {
+			other := name == "silence" || name == "gone" || name == "BYE for a greeting" || name == "no way to log in under TLS"
+			if isTLS := errors.As(err, &te); isTLS == other {
 				t.Errorf("%T", err)
 			}
 		})
+	}
+}
+
+// hello reads the first octet of a TLS handshake.
+func (p *peer) hello() {
+	p.t.Helper()
+	if b, err := p.r.ReadByte(); err != nil || b != tlsHandshake {
+		p.t.Errorf("the client began with %#x, %v", b, err)
 	}
 }
 

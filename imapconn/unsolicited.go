@@ -3,6 +3,10 @@ package imapconn
 // exists records EXISTS (RFC 3501 §7.3.1).
 func (c *Client) exists(n uint32) {
 	box, answered := c.selection()
+	if box != nil && box.byUID && c.dec.Err() == nil {
+		c.existsByUID(box, n)
+		return
+	}
 	if box == nil || box.table == nil || c.dec.Err() != nil {
 		return
 	}
@@ -31,6 +35,10 @@ func (c *Client) exists(n uint32) {
 // expunge records EXPUNGE (RFC 3501 §7.4.1).
 func (c *Client) expunge(n uint32) {
 	box, answered := c.selection()
+	if box != nil && box.byUID {
+		c.lost("EXPUNGE in the place of VANISHED")
+		return
+	}
 	if box == nil || box.table == nil || c.dec.Err() != nil || !answered && !box.counted {
 		return
 	}
@@ -42,6 +50,7 @@ func (c *Client) expunge(n uint32) {
 	uid := box.table.expunge(SeqNum(n))
 	box.moved++
 	box.mu.Unlock()
+	c.gone(UIDSet{{First: uid, Last: uid}})
 	if answered && box.rec != nil {
 		box.rec.Expunged(uid)
 	}
@@ -50,9 +59,10 @@ func (c *Client) expunge(n uint32) {
 // lost gives the table of numbers up: they no longer hold.
 func (c *Client) lost(reason string) {
 	box, answered := c.selection()
-	if box == nil || box.table == nil || c.dec.Err() != nil || !answered {
+	if box == nil || box.table == nil && !box.byUID || c.dec.Err() != nil || !answered {
 		return
 	}
+	box.byUID = false
 	box.renumber(nil)
 	c.log.Debug("message numbers lost", "server", c.host, "reason", reason)
 	if box.rec != nil {

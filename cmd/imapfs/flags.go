@@ -29,6 +29,8 @@ type options struct {
 	CacheSize   octets // 0: package cache's default
 	Timeout     time.Duration
 	Poll        time.Duration
+	BWLimit     octets // a second, each way; 0: none
+	DailyLimit  octets // from the server in 24 hours; 0: none
 	Exclude     []string
 	Shared      bool
 
@@ -51,6 +53,8 @@ const (
 	defaultTimeout     = 30 * time.Second
 	defaultPoll        = 30 * time.Second
 	minPoll            = time.Second
+	minBWLimit         = 1 << 10  // octets a second
+	minDailyLimit      = 10 << 20 // octets
 	defaultUmask       = octal(0o077)
 	maxSuffix          = 32 // octets; a name has 255
 )
@@ -75,6 +79,8 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.Var(&o.CacheSize, "cache-size", "memory for texts, as 64M or 1G (256M, or an eighth of memory if that is less)")
 	f.DurationVar(&o.Timeout, "timeout", o.Timeout, "a server silent for so long is given up")
 	f.DurationVar(&o.Poll, "poll", o.Poll, "look for new mail so often where the server does not tell")
+	f.Var(&o.BWLimit, "bwlimit", "move at most so many octets a second each way, as 512K or 2M")
+	f.Var(&o.DailyLimit, "daily-limit", "fetch at most so much in 24 hours, all mounts of the account together (Gmail allows 2500M)")
 	f.StringArrayVar(&o.Exclude, "exclude", nil, "leave out mailboxes that match `PATTERN` (* and %, ! to keep; the last match counts; repeatable)")
 	f.BoolVar(&o.Shared, "shared", false, "show other users' and shared mailboxes, too")
 	f.StringVar(&o.Suffix, "suffix", "", "ends the name of each message, as .eml")
@@ -123,6 +129,10 @@ func (o *options) complete(url, mountPoint string) error {
 		return usagef("--timeout %v is no time (30s is the default)", o.Timeout)
 	case o.Poll < minPoll:
 		return usagef("--poll %v is under %v (30s is the default)", o.Poll, minPoll)
+	case o.BWLimit != 0 && o.BWLimit < minBWLimit:
+		return usagef("--bwlimit %s is under %dK (a bare number is in K)", o.BWLimit.String(), minBWLimit>>10)
+	case o.DailyLimit != 0 && o.DailyLimit < minDailyLimit:
+		return usagef("--daily-limit %s is under %dM (a bare number is in K)", o.DailyLimit.String(), minDailyLimit>>20)
 	case o.Umask == 0:
 		return usagef("--umask 000 would let everybody write, if one could (write 022 to let everybody read)")
 	case o.Suffix != "" && (o.Suffix[0] != '.' || len(o.Suffix) < 2 || len(o.Suffix) > maxSuffix ||

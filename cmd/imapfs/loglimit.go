@@ -96,9 +96,16 @@ func shortened(_ []string, a slog.Attr) slog.Attr {
 	if len(text) <= logOctets {
 		return a
 	}
-	n := logOctets
+	return slog.String(a.Key, cut(text, logOctets))
+}
+
+// cut leaves the first n octets of a text, and says so where there were more.
+func cut(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
 	for n > 0 && !utf8.RuneStart(text[n]) {
 		n--
 	}
-	return slog.String(a.Key, strings.Clone(text[:n])+"…")
+	return strings.Clone(text[:n]) + "…"
 }

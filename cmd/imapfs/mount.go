@@ -103,7 +103,9 @@ func foreground(ctx context.Context, o *options, password string) error {
 func mountAndServe(ctx context.Context, o *options, s *secrets, log *slog.Logger, ready func() error) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	signal.Ignore(syscall.SIGHUP) // kept for looking at everything anew
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 
 	dialer, err := newDialer(o, s, log)
 	if err != nil {
@@ -117,6 +119,10 @@ func mountAndServe(ctx context.Context, o *options, s *secrets, log *slog.Logger
 		defer trace.Close()
 		dialer.Trace = blanked{trace, s}
 	}
+	ledger, err := openLedger(o, dialer.Traffic, log)
+	if err != nil {
+		return err
+	}
 	// The dialer's own deadlines are about silence. This one is about a
 	// server that talks and does not come to the point.
 	openCtx, cancel := context.WithTimeout(ctx, commandLimit+2*o.Timeout)
@@ -127,6 +133,7 @@ func mountAndServe(ctx context.Context, o *options, s *secrets, log *slog.Logger
 		CacheBytes:  int64(o.CacheSize),
 		Timeout:     o.Timeout,
 		Poll:        o.Poll,
+		Ledger:      ledger,
 		Exclude:     o.Exclude,
 		Shared:      o.Shared,
 		Root:        o.Account.Mailbox,
@@ -140,7 +147,27 @@ func mountAndServe(ctx context.Context, o *options, s *secrets, log *slog.Logger
 	case err != nil:
 		return err
 	}
-	return errors.Join(serve(ctx, account, o, log, ready), account.Close())
+	stopWatching := watchNetwork(ctx, account, log)
+	err = serve(ctx, account, o, s, log, hangups, ready)
+	stopWatching()
+	return errors.Join(err, account.Close())
+}
+
+// watchNetwork has the account told when the network of this machine changes,
+// until the function that it returns is called.
+func watchNetwork(ctx context.Context, account *cache.Account, log *slog.Logger) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() { // ends with stop
+		defer close(done)
+		if err := imapconn.WatchNetwork(ctx, account.NetworkChanged); err != nil && ctx.Err() == nil {
+			log.Info("a change of the network will be noticed late", "err", err)
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 func newDialer(o *options, s *secrets, log *slog.Logger) (*imapconn.Dialer, error) {
@@ -151,6 +178,10 @@ func newDialer(o *options, s *secrets, log *slog.Logger) (*imapconn.Dialer, erro
 		Credentials: s.credentials,
 		Logger:      log,
 		Timeout:     o.Timeout,
+		Traffic:     new(imapconn.Traffic),
+	}
+	if o.BWLimit > 0 {
+		d.Bandwidth = imapconn.NewBandwidth(int64(o.BWLimit))
 	}
 	if o.CAFile != "" {
 		roots, err := readRoots(o.CAFile)

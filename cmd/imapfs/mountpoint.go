@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -127,13 +128,38 @@ func mountedByUs(m *mountinfo.Info) bool {
 	if os.Geteuid() == 0 {
 		return true
 	}
-	want := fmt.Sprintf("user_id=%d", os.Geteuid())
+	owner, known := mountOwner(m)
+	return known && owner == os.Geteuid()
+}
+
+// mountOwner is the user that made a mount of FUSE.
+func mountOwner(m *mountinfo.Info) (uid int, known bool) {
 	for opt := range strings.SplitSeq(m.VFSOptions, ",") {
-		if opt == want {
-			return true
+		if id, ok := strings.CutPrefix(opt, "user_id="); ok {
+			uid, err := strconv.Atoi(id)
+			return uid, err == nil
 		}
 	}
-	return false
+	return 0, false
+}
+
+// ourEntry is what the mount table has at a path, which is made absolute and rid
+// of links; an error where that is no mount of ours.
+func ourEntry(path string) (string, *mountinfo.Info, error) {
+	path, err := realPath(path)
+	if err != nil {
+		return path, nil, mountPointError(path, err)
+	}
+	mounted, err := mountEntry(path)
+	switch {
+	case err != nil:
+		return path, nil, err
+	case mounted == nil:
+		return path, nil, fmt.Errorf("%s: nothing is mounted there (findmnt -t %s lists what is)", path, fsType)
+	case mounted.FSType != fsType:
+		return path, nil, fmt.Errorf("%s: a file system of type %s is mounted there, not imapfs (umount %[1]s)", path, mounted.FSType)
+	}
+	return path, mounted, nil
 }
 
 // detach unmounts. A lazy one succeeds though the mount is in use, takes it

@@ -55,6 +55,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
+			env.Setenv("XDG_RUNTIME_DIR", filepath.Join(env.WorkDir, "run"))
 			env.Setenv("BIN", filepath.Dir(imapfs))
 			env.Setenv("LOGIN", dovecot.User)
 			env.Setenv("CERT", dovecot.CertFile)
@@ -70,7 +71,7 @@ func TestScripts(t *testing.T) {
 			}
 			env.Defer(func() { cleanUp(t, env.WorkDir) })
 			err := os.WriteFile(filepath.Join(env.WorkDir, "secret"), []byte(dovecot.Password+"\n"), 0o600)
-			return errors.Join(err, os.Mkdir(filepath.Join(env.WorkDir, "mnt"), 0o700))
+			return errors.Join(err, os.Mkdir(filepath.Join(env.WorkDir, "mnt"), 0o700), os.Mkdir(filepath.Join(env.WorkDir, "run"), 0o700))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"complains": cmdComplains,
@@ -85,6 +86,7 @@ func TestScripts(t *testing.T) {
 				ts.Setenv(passwordVar, secretsOf(ts)[args[0]])
 			},
 			"mounted": cmdMounted,
+			"logged":  cmdLogged,
 			"daemon":  cmdDaemon,
 			"mode":    cmdMode,
 			// flags FILE: what flags the messages of the sample INBOX have, as the server tells.
@@ -204,6 +206,22 @@ func cmdMounted(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// cmdLogged PATTERN waits until the log of the Dovecot account has a line like it.
+func cmdLogged(ts *testscript.TestScript, _ bool, args []string) {
+	name := filepath.Join(ts.Getenv("XDG_STATE_HOME"), "imapfs", ts.Getenv("LOGIN")+"@127.0.0.1.log")
+	pattern := regexp.MustCompile(args[0])
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		text, err := os.ReadFile(name)
+		ts.Check(err)
+		if pattern.Match(text) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("no match for %q in the log:\n%s", args[0], text)
+		}
+	}
+}
+
 // cmdMode MODE FILE wants these permissions.
 func cmdMode(ts *testscript.TestScript, _ bool, args []string) {
 	st, err := os.Stat(ts.MkAbs(args[1]))
@@ -220,7 +238,7 @@ func cmdDaemon(ts *testscript.TestScript, _ bool, args []string) {
 	dir := ts.Getenv("WORK")
 	pids := daemons(dir)
 	if args[0] == "ends" {
-		for deadline := time.Now().Add(10 * time.Second); len(pids) > 0; pids = daemons(dir) {
+		for deadline := time.Now().Add(time.Minute); len(pids) > 0; pids = daemons(dir) {
 			if time.Now().After(deadline) {
 				ts.Fatalf("processes that do not end: %v", pids)
 			}

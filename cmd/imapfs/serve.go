@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"imapfs/cache"
@@ -17,8 +18,9 @@ import (
 const endLimit = 3 * time.Second
 
 // serve mounts the account, calls ready, and returns when ctx has ended or
-// somebody has unmounted. Nothing is mounted then.
-func serve(ctx context.Context, account *cache.Account, o *options, log *slog.Logger, ready func() error) error {
+// somebody has unmounted. Nothing is mounted then. A hangup has it look at everything
+// anew.
+func serve(ctx context.Context, account *cache.Account, o *options, s *secrets, log *slog.Logger, hangups <-chan os.Signal, ready func() error) error {
 	server, err := fs.Mount(account, fs.Options{
 		MountPoint: o.MountPoint,
 		AllowOther: o.AllowOther,
@@ -33,10 +35,30 @@ func serve(ctx context.Context, account *cache.Account, o *options, log *slog.Lo
 	if err != nil {
 		return fmt.Errorf("%w (see whether other FUSE programs can mount there)", err)
 	}
+	var group sync.WaitGroup
+	defer group.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	anew := func(ctx context.Context) error { return refresh(ctx, account, server) }
+	group.Go(func() { refreshOnHangup(ctx, hangups, log, anew) })
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ctx) }() // ends when nothing is mounted, or with the process
+
+	control, controlErr := newControl(subject{
+		mountPoint: o.MountPoint,
+		device:     server.Device(),
+		status:     func() report { return newReport(o, account, server, s) },
+		refresh:    anew,
+		mounted:    server.Mounted,
+	}, log)
+	if controlErr != nil {
+		log.Warn("no control socket: imapfs status and refresh will not find this mount (set $XDG_RUNTIME_DIR to a directory of your own)", "err", controlErr)
+	} else {
+		group.Go(func() {
+			<-ctx.Done()
+			control.close()
+		})
+	}
 
 	readyErr := ready()
 	if readyErr != nil {

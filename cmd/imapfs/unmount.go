@@ -25,19 +25,9 @@ left it.`,
 }
 
 func unmount(path string) error {
-	path, err := realPath(path)
-	if err != nil {
-		return mountPointError(path, err)
-	}
-	mounted, err := mountEntry(path)
+	path, _, err := ourEntry(path)
 	if err != nil {
 		return err
-	}
-	switch {
-	case mounted == nil:
-		return fmt.Errorf("%s: nothing is mounted there (findmnt -t %s lists what is)", path, fsType)
-	case mounted.FSType != fsType:
-		return fmt.Errorf("%s: a file system of type %s is mounted there, not imapfs (umount %[1]s)", path, mounted.FSType)
 	}
 	err = detach(path, false)
 	if errors.Is(err, syscall.EBUSY) {

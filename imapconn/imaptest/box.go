@@ -29,6 +29,7 @@ type Box struct {
 	name     string
 	attrs    string
 	validity uint32
+	id       string // MAILBOXID; empty: none
 	next     imapwire.UID
 	messages []*scriptedMessage // in UID order
 	gone     map[imapwire.UID]Gone
@@ -135,6 +136,13 @@ func (b *Box) SetValidity(v uint32) {
 	b.s.mu.Lock()
 	defer b.s.mu.Unlock()
 	b.validity = v
+}
+
+// SetID gives the mailbox a MAILBOXID (RFC 8474), from the next EXAMINE on.
+func (b *Box) SetID(id string) {
+	b.s.mu.Lock()
+	defer b.s.mu.Unlock()
+	b.id = id
 }
 
 // SetAttributes changes what LIST says of the mailbox: `\Noselect \HasChildren`.

@@ -7,7 +7,7 @@
 //   - Scripted does what no good server does on request: sizes that lie, texts
 //     of messages that are gone, listings cut in the middle.
 //   - Large has as many messages and mailboxes as one likes, made up as they are
-//     asked for.
+//     asked for; with CONDSTORE and QRESYNC if told so.
 //   - Strict is a server of RFC 1730 and of nothing newer, by the letter of its
 //     grammar, with what that permits and few expect.
 //   - Transcript plays a file: what a server of some name was seen to say.

@@ -17,7 +17,8 @@ type FilterOptions struct {
 	// Hide names capabilities that the server shall not have: they are not
 	// advertised, and what needs them is answered BAD and never reaches the server.
 	// Hiding CONDSTORE hides QRESYNC, which builds on it, and hiding LIST-EXTENDED
-	// hides LIST-STATUS and SPECIAL-USE.
+	// hides LIST-STATUS and SPECIAL-USE. Hiding UIDPLUS takes APPENDUID and COPYUID
+	// from the answers too.
 	Hide []string
 	// Only, where it is not nil, hides all that it does not name.
 	Only []string
@@ -202,13 +203,18 @@ func (s *filtered) responses() error {
 	}
 }
 
-// withoutHidden takes the hidden capabilities from a line.
+// withoutHidden takes the hidden capabilities from a line, and the codes of a
+// hidden UIDPLUS.
 func (f *Filter) withoutHidden(line string) string {
+	if f.hidden["UIDPLUS"] {
+		line = uidCodes.ReplaceAllString(line, "$1")
+	}
 	return advertised.ReplaceAllStringFunc(line, func(s string) string {
 		m := advertised.FindStringSubmatch(s)
 		said := m[1]
 		for _, c := range strings.Fields(m[2]) {
-			if !f.hidden[strings.ToUpper(c)] {
+			name := strings.ToUpper(c)
+			if base, _, _ := strings.Cut(name, "="); !f.hidden[name] && !f.hidden[base] {
 				said += " " + c
 			}
 		}

@@ -22,6 +22,7 @@ func TestFilterHidesWhatItIsTold(t *testing.T) {
 		"LIST-EXTENDED": `LIST (SUBSCRIBED) "" "*"`,
 		"LIST-STATUS":   `LIST "" "*" RETURN (STATUS (MESSAGES))`,
 		"LITERAL+":      "APPEND INBOX {3+}\r\nabc {3+}\r\ndef",
+		"MOVE":          "UID MOVE 99 INBOX",
 		"NAMESPACE":     "NAMESPACE",
 		"QRESYNC":       "ENABLE QRESYNC",
 		"STATUS=SIZE":   "STATUS INBOX (SIZE)",
@@ -40,6 +41,14 @@ func TestFilterHidesWhatItIsTold(t *testing.T) {
 		if got := talk(t, d.Addr, login, "EXAMINE INBOX", command, "LOGOUT"); strings.Contains(got, "t2 BAD") {
 			t.Errorf("without the filter: %s", got)
 		}
+	}
+	for hide, want := range map[string]bool{"UIDPLUS": false, "MOVE": true} {
+		f := NewFilter(t, d.Addr, FilterOptions{Hide: []string{hide}})
+		got := talk(t, f.Addr, login, "APPEND INBOX {3+}\r\na:b", "SELECT INBOX", "UID COPY 1 INBOX", "LOGOUT")
+		if strings.Contains(got, "APPENDUID") != want || strings.Contains(got, "COPYUID") != want {
+			t.Errorf("without %s:\n%s", hide, got)
+		}
+		wants(t, got, "t1 OK", "t3 OK")
 	}
 	f := NewFilter(t, d.Addr, FilterOptions{Only: []string{"IDLE", "UIDPLUS"}})
 	wants(t, talk(t, f.Addr, login, "CAPABILITY"), "* CAPABILITY IMAP4rev1", "IDLE", "UIDPLUS", "t1 OK")

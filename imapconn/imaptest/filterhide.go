@@ -10,6 +10,7 @@ import (
 // needing tells, for each capability that can be hidden, the commands that need
 // it, without their tags.
 var needing = map[string]*regexp.Regexp{
+	"APPENDLIMIT":   regexp.MustCompile(`^(STATUS|LIST) .*\bAPPENDLIMIT\b`),
 	"BINARY":        regexp.MustCompile(`^(UID )?FETCH .*\bBINARY|~\{`),
 	"CHILDREN":      regexp.MustCompile(`^LIST .* RETURN .*\bCHILDREN`),
 	"CONDSTORE":     regexp.MustCompile(`\b(CONDSTORE|CHANGEDSINCE|UNCHANGEDSINCE|HIGHESTMODSEQ|MODSEQ)\b`),
@@ -27,6 +28,7 @@ var needing = map[string]*regexp.Regexp{
 	"OBJECTID":      regexp.MustCompile(`\b(EMAILID|THREADID|MAILBOXID)\b`),
 	"QRESYNC":       regexp.MustCompile(`\b(QRESYNC|VANISHED)\b`),
 	"QUOTA":         regexp.MustCompile(`^(GETQUOTA|GETQUOTAROOT|SETQUOTA) `),
+	"REPLACE":       regexp.MustCompile(`^(UID )?REPLACE `),
 	"SASL-IR":       regexp.MustCompile(`^AUTHENTICATE \S+ \S+`),
 	"SPECIAL-USE":   regexp.MustCompile(`^LIST .*\bSPECIAL-USE`),
 	"STATUS=SIZE":   regexp.MustCompile(`^(STATUS|LIST) .*\bSIZE\b`),
@@ -40,6 +42,9 @@ var buildingOn = map[string][]string{
 	"ENABLE":        {"QRESYNC"},
 	"LIST-EXTENDED": {"LIST-STATUS"},
 }
+
+// uidCodes is what UIDPLUS lets a server say of APPEND, COPY and MOVE (RFC 4315 3).
+var uidCodes = regexp.MustCompile(`^(\S+ OK )\[(?i:APPENDUID|COPYUID) [^\]]*\] ?`)
 
 // Hideable is the capabilities that a Filter can hide, sorted.
 func Hideable() []string { return slices.Sorted(maps.Keys(needing)) }

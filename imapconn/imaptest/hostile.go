@@ -133,6 +133,8 @@ type hostileSession struct {
 	validity uint32   // as it was said at the EXAMINE
 	view     []uint32 // the UIDs by number
 	chop     bool     // one octet a packet
+
+	condstore, qresync bool
 }
 
 var errHostileEnd = errors.New("the session is over")

@@ -16,12 +16,15 @@ type hostileModel struct {
 type hostileBox struct {
 	validity, next uint32
 	messages       []hostileMessage // in UID order
+	modSeq         uint64           // of the last change
+	gone           []hostileMessage // what went, in that order
 }
 
 type hostileMessage struct {
-	uid   uint32
-	size  int
-	flags string
+	uid    uint32
+	size   int
+	flags  string
+	modSeq uint64
 }
 
 func newHostileModel() *hostileModel {
@@ -38,7 +41,8 @@ func newHostileModel() *hostileModel {
 }
 
 func (b *hostileBox) add(size int, flags string) {
-	b.messages = append(b.messages, hostileMessage{b.next, size, flags})
+	b.modSeq++
+	b.messages = append(b.messages, hostileMessage{b.next, size, flags, b.modSeq})
 	b.next++
 }
 
@@ -50,10 +54,16 @@ func (b *hostileBox) message(uid uint32) (hostileMessage, bool) {
 	return b.messages[i], true
 }
 
+// status is STATUS of a mailbox that there is.
+func (m *hostileModel) status(name string) string {
+	b := m.boxes[name]
+	return fmt.Sprintf("* STATUS %s (MESSAGES %d UIDNEXT %d UIDVALIDITY %d UNSEEN 0 HIGHESTMODSEQ %d)", strconv.Quote(name), len(b.messages), b.next, b.validity, b.modSeq)
+}
+
 // hostileCaps are what it may offer; the program chooses at each connection.
 var hostileCaps = [...]string{
-	"IMAP4rev1 LITERAL+ IDLE UNSELECT QUOTA", "IMAP4", "IMAP4rev1", "IMAP4rev2 IMAP4rev1 IDLE ID ENABLE",
-	"IMAP4rev1 IDLE LITERAL- NAMESPACE UIDPLUS LIST-STATUS STATUS=SIZE CONDSTORE QRESYNC ESEARCH",
+	"IMAP4rev1 LITERAL+ IDLE UNSELECT QUOTA", "IMAP4", "IMAP4rev1", "IMAP4rev2 IMAP4rev1 IDLE ID ENABLE CONDSTORE",
+	"IMAP4rev1 IDLE LITERAL- NAMESPACE UIDPLUS LIST-EXTENDED LIST-STATUS STATUS=SIZE NOTIFY CONDSTORE QRESYNC ESEARCH ENABLE",
 }
 
 func (s *hostileSession) caps() string { return hostileCaps[int(s.steps.next())%len(hostileCaps)] }
@@ -74,6 +84,13 @@ func (s *hostileSession) honest(tag, rest string) *hostileAnswer {
 	case "LIST":
 		for _, n := range s.h.model.names {
 			a.say(`* LIST (\HasNoChildren) "/" "` + n + `"`)
+			if strings.Contains(args, "RETURN (STATUS") {
+				a.say(s.h.model.status(n))
+			}
+		}
+	case "NOTIFY":
+		for _, n := range s.h.model.names {
+			a.say(s.h.model.status(n), `* LIST () "/" "`+n+`" ("OLDNAME" ("old"))`)
 		}
 	case "LOGOUT":
 		a.say("* BYE see you")
@@ -89,8 +106,8 @@ func (s *hostileSession) honest(tag, rest string) *hostileAnswer {
 		}
 		s.news(a)
 	case "STATUS":
-		if b := s.h.model.boxes[unquoted(args)]; b != nil {
-			a.say(fmt.Sprintf("* STATUS %s (MESSAGES %d UIDNEXT %d UIDVALIDITY %d UNSEEN 0)", strconv.Quote(unquoted(args)), len(b.messages), b.next, b.validity))
+		if name := unquoted(args); s.h.model.boxes[name] != nil {
+			a.say(s.h.model.status(name))
 		} else {
 			a.done = "NO [NONEXISTENT] no such mailbox"
 		}
@@ -99,6 +116,11 @@ func (s *hostileSession) honest(tag, rest string) *hostileAnswer {
 	case "UID FETCH":
 		set, items, _ := strings.Cut(args, " ")
 		s.fetch(a, set, items)
+	case "UID SEARCH":
+		s.search(a, args)
+	case "ENABLE":
+		a.say("* ENABLED " + args)
+		s.condstore, s.qresync = true, strings.Contains(args, "QRESYNC")
 	case "PARTIAL":
 		s.partial(a, args)
 	}
@@ -140,8 +162,12 @@ func (s *hostileSession) enter(a *hostileAnswer, args string) {
 	for _, m := range s.box.messages {
 		s.view = append(s.view, m.uid)
 	}
+	if s.qresync {
+		a.say("* OK [CLOSED] the other one")
+	}
 	a.say(`* FLAGS (\Seen \Flagged)`, fmt.Sprintf("* %d EXISTS", len(s.view)), "* 0 RECENT",
 		fmt.Sprintf("* OK [UIDVALIDITY %d] v", s.box.validity), fmt.Sprintf("* OK [UIDNEXT %d] n", s.box.next))
+	s.resync(a, args)
 	a.done = "OK [READ-ONLY] done"
 }
 
@@ -152,7 +178,11 @@ func (s *hostileSession) news(a *hostileAnswer) {
 	}
 	for i := len(s.view) - 1; i >= 0; i-- {
 		if _, ok := s.box.message(s.view[i]); !ok {
-			a.say(fmt.Sprintf("* %d EXPUNGE", i+1))
+			if s.qresync {
+				a.say(fmt.Sprintf("* VANISHED %d", s.view[i]))
+			} else {
+				a.say(fmt.Sprintf("* %d EXPUNGE", i+1))
+			}
 			s.view = slices.Delete(s.view, i, i+1)
 		}
 	}
@@ -165,6 +195,9 @@ func (s *hostileSession) news(a *hostileAnswer) {
 	}
 	if grown {
 		a.say(fmt.Sprintf("* %d EXISTS", len(s.view)))
+	}
+	if s.condstore {
+		a.say(fmt.Sprintf("* OK [HIGHESTMODSEQ %d] told", s.box.modSeq))
 	}
 }
 
@@ -187,13 +220,18 @@ func (s *hostileSession) fetch(a *hostileAnswer, set, items string) {
 		a.done = "BAD no mailbox"
 		return
 	}
+	items, changed, _ := strings.Cut(items, " (CHANGEDSINCE ")
+	since, _ := strconv.ParseUint(strings.TrimSuffix(changed, ")"), 10, 64)
 	items = strings.Trim(items, "()")
 	for i, uid := range s.view {
 		m, ok := s.box.message(uid)
-		if !ok || !inSet(set, uid) {
+		if !ok || !inSet(set, uid) || m.modSeq <= since {
 			continue
 		}
-		f := &hostileFetch{seq: uint32(i + 1), uid: uid, hasUID: true, size: m.size, said: int64(m.size), flags: m.flags, count: -1}
+		f := &hostileFetch{seq: uint32(i + 1), uid: uid, hasUID: true, size: m.size, said: int64(m.size), flags: m.flags, count: -1, modSeq: m.modSeq}
+		if since > 0 {
+			f.facts = append(f.facts, "MODSEQ")
+		}
 		for item := range strings.FieldsSeq(items) {
 			switch {
 			case strings.HasPrefix(item, "BODY.PEEK[]<"):

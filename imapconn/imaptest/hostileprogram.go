@@ -58,6 +58,7 @@ type hostileFetch struct {
 	size         int   // of the whole text
 	said         int64
 	flags, date  string
+	modSeq       uint64
 	form         byte // how the text stands: literal, quoted, NIL, not at all, ~literal
 	bare         bool // no parentheses
 }
@@ -87,6 +88,22 @@ var hostileUntagged = [...]string{
 	"a0 OK", "a1 OK again", "a99999999999999999999 OK", "b1 OK",
 }
 
+// hostileSync is what may come of RFC 7162 and RFC 4731.
+var hostileSync = [...]string{
+	"* VANISHED 1", "* VANISHED 1:3,2", "* VANISHED (EARLIER) 4294967295:1,0", "* VANISHED (LATER) 2", "* VANISHED 1:4294967295",
+	"* OK [HIGHESTMODSEQ 1] m", "* OK [NOMODSEQ] none", "* ENABLED", "* ESEARCH (TAG \"a2\") UID", "* 1 FETCH (UID 1 FLAGS (later) MODSEQ (18446744073709551615))",
+}
+
+// untagged is a line that nobody asked for. The highest octets mean hostileSync, so
+// that programs from before there was any mean what they did.
+func (p *steps) untagged() string {
+	b := int(p.next())
+	if i := 254 - b; 0 <= i && i < len(hostileSync) { // 255 ends a part
+		return hostileSync[i]
+	}
+	return hostileUntagged[b%len(hostileUntagged)]
+}
+
 // hostileNames are listed beside the true ones.
 var hostileNames = [...]string{
 	`"/" ".."`, `"/" "."`, `"/" "../../etc/passwd"`, `"/" "a/../b"`, `"/" "a//b"`, `"/" "/"`, `"/" "//"`, `"/" ""`, `NIL "x/y"`, `"." "x/y.z"`, `"/" "%2F"`, `"/" "&AC8-"`,
@@ -112,10 +129,10 @@ func (s *hostileSession) mutate(a *hostileAnswer) {
 		case 0:
 			return
 		case 1:
-			a.lines = slices.Insert(a.lines, at(), hostileLine{line: hostileUntagged[p.below(len(hostileUntagged))]})
+			a.lines = slices.Insert(a.lines, at(), hostileLine{line: p.untagged()})
 			s.h.renumb = true
 		case 2:
-			a.after = append(a.after, hostileLine{line: hostileUntagged[p.below(len(hostileUntagged))]})
+			a.after = append(a.after, hostileLine{line: p.untagged()})
 			s.h.renumb = true
 		case 3, 4, 5, 6, 7, 8, 9:
 			if len(a.lines) > 0 {
@@ -144,7 +161,7 @@ func (s *hostileSession) mutate(a *hostileAnswer) {
 		case 18:
 			a.plus = []string{"+", "+ ", "+ cGxlYXNl", "+ not base64"}[p.below(4)]
 		case 19: // many of them
-			line := hostileUntagged[p.below(len(hostileUntagged))]
+			line := p.untagged()
 			for range 1 + 4*p.below(64) {
 				a.lines = append(a.lines, hostileLine{line: line})
 			}
@@ -233,23 +250,32 @@ func (s *hostileSession) mutateLine(a *hostileAnswer, op byte, i int) {
 func (s *hostileSession) mutateModel(p *steps) {
 	m := s.h.model
 	b := m.boxes[m.names[p.below(len(m.names))]]
-	switch p.below(6) {
+	kind := int(p.next())
+	if kind < 254 { // as before there was any more
+		kind %= 6
+	}
+	switch kind {
 	case 0:
 		b.add(hostileSizes[p.below(len(hostileSizes))], `\Flagged`)
 	case 1:
 		if n := len(b.messages); n > 0 {
-			i := p.below(n)
-			b.messages = slices.Delete(slices.Clone(b.messages), i, i+1)
+			b.expunge(p.below(n))
 		}
 	case 2:
 		b.validity += uint32(p.next())
 	case 3:
 		b.next = uint32(p.next())<<24 | b.next // UIDs rise, some of them very high
 	case 4:
-		b.messages = nil
+		for len(b.messages) > 0 {
+			b.expunge(0)
+		}
 	case 5:
 		for i := range b.messages {
 			b.messages[i].size = hostileSizes[p.below(len(hostileSizes))]
+		}
+	case 254:
+		if n := len(b.messages); n > 0 {
+			b.flag(p.below(n), `\Answered`)
 		}
 	}
 }
@@ -326,6 +352,8 @@ func (f *hostileFetch) render(out []byte, s *hostileSession) []byte {
 		switch fact {
 		case "FLAGS":
 			put("FLAGS", "("+f.flags+")")
+		case "MODSEQ":
+			put("MODSEQ", fmt.Sprintf("(%d)", f.modSeq))
 		case "RFC822.SIZE":
 			put("RFC822.SIZE", strconv.FormatInt(f.said, 10))
 		case "INTERNALDATE":

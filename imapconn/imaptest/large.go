@@ -27,9 +27,11 @@ type Large struct {
 	names    []string // in the order of LIST
 	sessions map[*largeSession]struct{}
 	counts   map[string]int
+	caps     string
+	twist    func([]string) []string
 }
 
-// LargeCapabilities is what a Large server offers.
+// LargeCapabilities is what a Large server offers unless told otherwise.
 const LargeCapabilities = "IMAP4rev1 IDLE UNSELECT"
 
 // largeBox is a mailbox: every UID below next, but for those that are gone.
@@ -47,10 +49,11 @@ type largeFlags struct {
 	flags       string
 }
 
-// largeNews is one change; the zero value is new mail.
+// largeNews is one change: new mail where there is neither gone nor flags.
 type largeNews struct {
-	gone  []imapwire.UID // sorted
-	flags *largeFlags
+	gone        []imapwire.UID // sorted
+	flags       *largeFlags
+	first, last imapwire.UID // of the new mail
 }
 
 // NewLarge starts a server whose INBOX has so many messages, beside so many other
@@ -63,7 +66,7 @@ func NewLarge(tb TB, messages, mailboxes int) *Large {
 	}
 	s := &Large{
 		Addr: l.Addr().String(), User: "alice", Password: "large-secret",
-		tb: tb, listener: l,
+		tb: tb, listener: l, caps: LargeCapabilities,
 		boxes: make(map[string]*largeBox), sessions: make(map[*largeSession]struct{}), counts: make(map[string]int),
 	}
 	s.create("INBOX", messages)
@@ -126,8 +129,9 @@ func (s *Large) Counts() map[string]int {
 // Deliver puts n new messages into a mailbox.
 func (s *Large) Deliver(name string, n int) {
 	s.change(name, func(b *largeBox) largeNews {
+		first := b.next
 		b.next += imapwire.UID(n)
-		return largeNews{}
+		return largeNews{first: first, last: b.next - 1}
 	})
 }
 

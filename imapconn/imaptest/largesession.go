@@ -28,6 +28,9 @@ type largeSession struct {
 	gone   []imapwire.UID // those below that it was told are gone, sorted
 	idling bool
 	line   []byte
+	tag    string
+
+	condstore, qresync bool
 }
 
 func newLargeSession(s *Large, c net.Conn) *largeSession {
@@ -49,6 +52,7 @@ func (se *largeSession) serve() {
 			sub, args, _ = strings.Cut(args, " ")
 			name += " " + sub
 		}
+		se.tag = tag
 		result := se.answer(name, args)
 		fmt.Fprintf(se.out, "%s %s\r\n", tag, result)
 		if name == "LOGOUT" {
@@ -66,7 +70,7 @@ func (se *largeSession) answer(name, args string) string {
 	mailbox, _, _ := strings.Cut(strings.ReplaceAll(args, `"`, ""), " ")
 	switch name {
 	case "CAPABILITY":
-		fmt.Fprintf(se.out, "* CAPABILITY %s\r\n", LargeCapabilities)
+		fmt.Fprintf(se.out, "* CAPABILITY %s\r\n", se.s.caps)
 	case "LOGIN":
 		if strings.ReplaceAll(args, `"`, "") != se.s.User+" "+se.s.Password {
 			return "NO [AUTHENTICATIONFAILED] wrong password"
@@ -80,13 +84,17 @@ func (se *largeSession) answer(name, args string) string {
 			fmt.Fprintf(se.out, "* LIST (\\HasNoChildren) \"/\" %s\r\n", name)
 		}
 	case "STATUS":
-		return se.status(se.s.boxes[mailbox])
+		return se.status(se.s.boxes[mailbox], strings.Contains(args, "HIGHESTMODSEQ"))
 	case "EXAMINE", "SELECT":
-		return se.enter(se.s.boxes[mailbox])
+		return se.enter(se.s.boxes[mailbox], args)
 	case "UNSELECT":
 		se.box = nil
 	case "UID FETCH":
 		return se.fetch(args)
+	case "UID SEARCH":
+		return se.search(args)
+	case "ENABLE":
+		se.enable(args)
 	case "IDLE":
 		return se.idle()
 	default:
@@ -95,8 +103,11 @@ func (se *largeSession) answer(name, args string) string {
 	return "OK done"
 }
 
-func (se *largeSession) status(b *largeBox) string {
-	if b == nil {
+func (se *largeSession) status(b *largeBox, modSeq bool) string {
+	switch {
+	case modSeq && !se.s.offers("CONDSTORE"):
+		return "BAD no CONDSTORE"
+	case b == nil:
 		return "NO [NONEXISTENT] no such mailbox"
 	}
 	unseen := 0
@@ -105,7 +116,11 @@ func (se *largeSession) status(b *largeBox) string {
 			unseen++
 		}
 	}
-	fmt.Fprintf(se.out, "* STATUS %s (MESSAGES %d UIDNEXT %d UIDVALIDITY %d UNSEEN %d)\r\n", b.name, b.messages(), b.next, b.validity, unseen)
+	fmt.Fprintf(se.out, "* STATUS %s (MESSAGES %d UIDNEXT %d UIDVALIDITY %d UNSEEN %d", b.name, b.messages(), b.next, b.validity, unseen)
+	if modSeq {
+		fmt.Fprintf(se.out, " HIGHESTMODSEQ %d", b.modSeq())
+	}
+	fmt.Fprint(se.out, ")\r\n")
 	return "OK done"
 }
 
@@ -123,14 +138,29 @@ func (se *largeSession) all(b *largeBox) func(func(imapwire.UID) bool) {
 	}
 }
 
-func (se *largeSession) enter(b *largeBox) string {
+func (se *largeSession) enter(b *largeBox, args string) string {
+	if se.box != nil && se.condstore {
+		fmt.Fprint(se.out, "* OK [CLOSED] closed\r\n")
+	}
 	se.box = b
 	if b == nil {
 		return "NO [NONEXISTENT] no such mailbox"
 	}
 	se.told, se.next, se.gone = len(b.news), b.next, slices.Clone(b.gone)
-	fmt.Fprintf(se.out, "* FLAGS (\\Seen \\Answered \\Flagged \\Deleted \\Draft)\r\n* %d EXISTS\r\n* 0 RECENT\r\n", b.messages())
-	fmt.Fprintf(se.out, "* OK [UIDVALIDITY %d] valid\r\n* OK [UIDNEXT %d] next\r\n", b.validity, b.next)
+	lines := []string{`* FLAGS (\Seen \Answered \Flagged \Deleted \Draft)`, fmt.Sprintf("* %d EXISTS", b.messages()), "* 0 RECENT",
+		fmt.Sprintf("* OK [UIDVALIDITY %d] valid", b.validity), fmt.Sprintf("* OK [UIDNEXT %d] next", b.next)}
+	more, badParameter := se.resync(b, args)
+	if badParameter {
+		se.box = nil
+		return "BAD that parameter is not known"
+	}
+	lines = append(lines, more...)
+	if se.s.twist != nil {
+		lines = se.s.twist(lines)
+	}
+	for _, l := range lines {
+		fmt.Fprint(se.out, l+"\r\n")
+	}
 	return "OK [READ-ONLY] done"
 }
 
@@ -142,20 +172,37 @@ func (se *largeSession) tell() {
 	for _, n := range se.box.news[se.told:] {
 		switch {
 		case n.gone != nil:
+			if se.qresync {
+				var gone imapwire.UIDSet
+				for _, uid := range n.gone {
+					gone.Add(uid)
+				}
+				fmt.Fprintf(se.out, "* VANISHED %s\r\n", gone)
+			}
 			for _, uid := range slices.Backward(n.gone) {
+				if se.qresync {
+					break
+				}
 				fmt.Fprintf(se.out, "* %d EXPUNGE\r\n", se.number(uid))
 			}
 			se.gone = slices.Sorted(slices.Values(slices.Concat(se.gone, n.gone)))
 		case n.flags != nil:
 			for uid := n.flags.first; uid <= n.flags.last; uid++ {
 				if _, gone := slices.BinarySearch(se.gone, uid); !gone {
-					fmt.Fprintf(se.out, "* %d FETCH (UID %d FLAGS (%s))\r\n", se.number(uid), uid, n.flags.flags)
+					modSeq := ""
+					if se.condstore {
+						modSeq = fmt.Sprintf(" MODSEQ (%d)", se.box.modSeqOf(uid))
+					}
+					fmt.Fprintf(se.out, "* %d FETCH (UID %d FLAGS (%s)%s)\r\n", se.number(uid), uid, n.flags.flags, modSeq)
 				}
 			}
 		default:
-			se.next = se.box.next
+			se.next = n.last + 1
 			fmt.Fprintf(se.out, "* %d EXISTS\r\n", int(se.next)-1-len(se.gone))
 		}
+	}
+	if se.condstore && se.told < len(se.box.news) {
+		fmt.Fprintf(se.out, "* OK [HIGHESTMODSEQ %d] all told\r\n", se.box.modSeq())
 	}
 	se.told = len(se.box.news)
 	se.out.Flush()
@@ -188,7 +235,7 @@ func (se *largeSession) fetch(args string) string {
 	}
 	part := bodyItem.FindStringSubmatch(items)
 	flags, date, size := strings.Contains(items, "FLAGS"), strings.Contains(items, "INTERNALDATE"), strings.Contains(items, "RFC822.SIZE")
-	for _, r := range uids {
+	for _, r := range se.narrowed(uids, items) {
 		below, _ := slices.BinarySearch(se.gone, r.First)
 		for uid := r.First; uid <= r.Last && uid < se.next; uid++ {
 			if below < len(se.gone) && se.gone[below] == uid {

@@ -18,6 +18,7 @@ type link struct {
 	isDead bool
 
 	spokenTo atomic.Bool // the server spoke last
+	literals literals    // of the way down
 }
 
 // join adds the server's side, and reports false where the link was cut
@@ -48,6 +49,15 @@ func (l *link) cut() {
 	}
 }
 
+// hangUp ends what comes from the server, as if it had.
+func (l *link) hangUp() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if t, ok := l.server.(*net.TCPConn); ok {
+		t.CloseRead()
+	}
+}
+
 // reset ends a connection with RST where that can be had.
 func reset(c net.Conn) {
 	if t, ok := c.(*net.TCPConn); ok {
@@ -57,9 +67,9 @@ func reset(c net.Conn) {
 }
 
 // pass waits out a black hole, and reports false where the link was cut in it.
-func (l *link) pass() bool {
+func (l *link) pass(way int) bool {
 	for {
-		hold := l.p.hold()
+		hold := l.p.hold(way)
 		select {
 		case <-hold:
 			select {
@@ -68,7 +78,7 @@ func (l *link) pass() bool {
 			default:
 			}
 			// It may have begun anew since.
-			if l.p.hold() == hold {
+			if l.p.hold(way) == hold {
 				return true
 			}
 		case <-l.dead:
@@ -90,13 +100,13 @@ const inFlight = 4096
 const packetSize = 32 << 10
 
 // carry moves octets one way until that way ends; then both ways end.
-func (l *link) carry(from, to net.Conn, down bool) {
+func (l *link) carry(from, to net.Conn, way int) {
 	queue := make(chan packet, inFlight)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		for q := range queue {
-			if !l.deliver(q, to, down) {
+			if !l.deliver(q, to, way) {
 				break
 			}
 		}
@@ -107,7 +117,7 @@ func (l *link) carry(from, to net.Conn, down bool) {
 	for {
 		n, err := from.Read(buf)
 		if n > 0 {
-			l.count(n, down)
+			l.count(n, way)
 			due := time.Now().Add(time.Duration(l.p.delay.Load()))
 			queue <- packet{due, append([]byte(nil), buf[:n]...)}
 		}
@@ -117,12 +127,15 @@ func (l *link) carry(from, to net.Conn, down bool) {
 	}
 	close(queue)
 	<-done
+	if t, ok := to.(*net.TCPConn); ok && way == down {
+		t.CloseWrite() // what was on its way arrives before the end
+	}
 	l.cut()
 }
 
 // count keeps the books when octets come in.
-func (l *link) count(n int, down bool) {
-	if down {
+func (l *link) count(n int, way int) {
+	if way == down {
 		l.p.down.Add(int64(n))
 		l.spokenTo.Store(true)
 		return
@@ -133,26 +146,41 @@ func (l *link) count(n int, down bool) {
 	}
 }
 
-// deliver writes a packet when it is due, and reports false at the link's end.
-func (l *link) deliver(q packet, to net.Conn, down bool) bool {
-	if wait := time.Until(q.due); wait > 0 {
-		timer := time.NewTimer(wait)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-l.dead:
-			return false
-		}
+// rest lets time pass, and reports false where the link was cut meanwhile.
+func (l *link) rest(d time.Duration) bool {
+	if d <= 0 {
+		return true
 	}
-	if !l.pass() {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-l.dead:
+		return false
+	}
+}
+
+// deliver writes a packet when it is due, and reports false at the link's end.
+func (l *link) deliver(q packet, to net.Conn, way int) bool {
+	if !l.rest(time.Until(q.due)) {
+		return false
+	}
+	if n := l.p.bandwidth.Load(); n > 0 && !l.rest(time.Duration(len(q.bytes))*time.Second/time.Duration(n)) {
+		return false
+	}
+	if !l.pass(way) {
 		return false
 	}
 	size, cut := len(q.bytes), false
-	if down {
+	if way == down {
 		size, cut = l.p.allowed(size)
+		if at := l.p.within(&l.literals, q.bytes[:size]); at >= 0 {
+			size, cut = at, true
+		}
 	}
 	step := max(size, 1)
-	if down && l.p.drip.Load() {
+	if way == down && l.p.drip.Load() {
 		step = 1
 	}
 	for rest := q.bytes[:size]; len(rest) > 0; rest = rest[min(step, len(rest)):] {

@@ -74,11 +74,29 @@ func (se *session) listAnswer(c *Call) {
 		se.printf(`* LIST (\Noselect) "/" ""`)
 		return
 	}
-	for _, name := range se.s.list() {
-		se.s.mu.Lock()
-		attrs := se.s.boxes[name].attrs
-		se.s.mu.Unlock()
-		se.printf(`* LIST (%s) "/" %s`, attrs, quoted(name))
+	if patterns, _, ok := strings.Cut(c.Args, ") RETURN (STATUS ("); ok {
+		se.listStatus(strings.TrimPrefix(patterns, `"" (`))
+		return
+	}
+	se.s.mu.Lock()
+	defer se.s.mu.Unlock()
+	for _, name := range se.s.names {
+		se.printf(`* LIST (%s) "/" %s`, se.s.boxes[name].attrs, quoted(name))
+	}
+}
+
+// patternNames finds names in quotes, without wildcards.
+var patternNames = regexp.MustCompile(`"(?:[^"\\]|\\.)+"`)
+
+// listStatus is LIST-STATUS (RFC 5819) of mailboxes that are named.
+func (se *session) listStatus(patterns string) {
+	se.s.mu.Lock()
+	defer se.s.mu.Unlock()
+	for _, name := range patternNames.FindAllString(patterns, -1) {
+		if b := se.find(name); b != nil {
+			se.printf(`* LIST (%s) "/" %s`, b.attrs, quoted(b.name))
+			se.tellStatus(b)
+		}
 	}
 }
 
@@ -107,6 +125,12 @@ func (se *session) status(c *Call) bool {
 		se.printf("%s NO [NONEXISTENT] no such mailbox", c.tag)
 		return false
 	}
+	se.tellStatus(b)
+	return true
+}
+
+// tellStatus says STATUS of a mailbox. Called with the server's lock held.
+func (se *session) tellStatus(b *Box) {
 	unseen := 0
 	for _, m := range b.messages {
 		if !strings.Contains(m.flags, `\Seen`) {
@@ -115,7 +139,6 @@ func (se *session) status(c *Call) bool {
 	}
 	se.printf(`* STATUS %s (MESSAGES %d UIDNEXT %d UIDVALIDITY %d UNSEEN %d)`,
 		quoted(b.name), len(b.messages), b.next, b.validity, unseen)
-	return true
 }
 
 func (se *session) examine(c *Call) {
@@ -140,6 +163,9 @@ func (se *session) examine(c *Call) {
 	se.printf("* 0 RECENT")
 	se.printf("* OK [UIDVALIDITY %d] valid", b.validity)
 	se.printf("* OK [UIDNEXT %d] next", b.next)
+	if b.id != "" {
+		se.printf("* OK [MAILBOXID (%s)] id", b.id)
+	}
 	se.printf("%s OK [READ-ONLY] done", c.tag)
 }
 

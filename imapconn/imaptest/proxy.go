@@ -8,7 +8,9 @@ import (
 )
 
 // Proxy stands between a client and a server on the loopback interface: it
-// counts, and it does on command what networks do.
+// counts, and it does on command what networks do. Faults add up: a line may be
+// slow, drip and be cut in the middle of a literal. Each method may be called at any
+// time, by several goroutines.
 type Proxy struct {
 	Addr string // host:port to connect to
 
@@ -18,15 +20,23 @@ type Proxy struct {
 
 	down, up, turns, conns atomic.Int64
 
-	delay  atomic.Int64 // one way, in nanoseconds
-	refuse atomic.Bool
-	drip   atomic.Bool
+	delay     atomic.Int64 // one way, in nanoseconds
+	bandwidth atomic.Int64 // octets a second, each way of each connection; 0: any
+	refuse    atomic.Int64 // so many connections more are refused; below 0: all
+	drip      atomic.Bool
 
 	mu       sync.Mutex
 	links    map[*link]struct{}
-	cutAfter int64         // octets down that are still let through; -1: no end
-	stalled  chan struct{} // closed while nothing is held back
+	cutAfter int64            // octets down that are still let through; -1: no end
+	cutIn    int64            // octets of a literal down that are let through; -1: all of them
+	stalled  [2]chan struct{} // by way; closed while nothing is held back
 }
+
+// The ways of a connection.
+const (
+	down = iota // from the server
+	up
+)
 
 // Counters is what went through a Proxy since Reset.
 type Counters struct {
@@ -46,9 +56,11 @@ func NewProxy(tb TB, target string) *Proxy {
 	}
 	p := &Proxy{
 		Addr: l.Addr().String(), listener: l, target: target,
-		links: make(map[*link]struct{}), cutAfter: -1, stalled: make(chan struct{}),
+		links: make(map[*link]struct{}), cutAfter: -1, cutIn: -1,
+		stalled: [2]chan struct{}{make(chan struct{}), make(chan struct{})},
 	}
-	close(p.stalled)
+	close(p.stalled[down])
+	close(p.stalled[up])
 	p.wg.Add(1)
 	go p.accept()
 	tb.Cleanup(p.close)
@@ -62,7 +74,7 @@ func (p *Proxy) accept() {
 		if err != nil {
 			return
 		}
-		if p.refuse.Load() {
+		if p.refuses() {
 			reset(c)
 			continue
 		}
@@ -85,7 +97,7 @@ func (p *Proxy) serve(client net.Conn) {
 		p.mu.Unlock()
 	}()
 	// Through a black hole no connection reaches the server.
-	if !l.pass() {
+	if !l.pass(down) || !l.pass(up) {
 		return
 	}
 	server, err := net.Dial("tcp", p.target)
@@ -98,8 +110,8 @@ func (p *Proxy) serve(client net.Conn) {
 	}
 	var both sync.WaitGroup
 	both.Add(2)
-	go func() { defer both.Done(); l.carry(server, client, true) }()
-	go func() { defer both.Done(); l.carry(client, server, false) }()
+	go func() { defer both.Done(); l.carry(server, client, down) }()
+	go func() { defer both.Done(); l.carry(client, server, up) }()
 	both.Wait()
 }
 
@@ -107,7 +119,11 @@ func (p *Proxy) serve(client net.Conn) {
 // octets may be on their way at once.
 func (p *Proxy) SetDelay(rtt time.Duration) { p.delay.Store(int64(rtt / 2)) }
 
-// Cut resets all connections.
+// SetBandwidth lets so many octets a second through, each way of each connection;
+// 0: as many as come.
+func (p *Proxy) SetBandwidth(octets int64) { p.bandwidth.Store(octets) }
+
+// Cut resets all connections (RST).
 func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -116,25 +132,54 @@ func (p *Proxy) Cut() {
 	}
 }
 
-// Stall begins or ends a black hole: sockets stay open, new ones are taken, and
-// nothing moves. What was held back flows when it ends.
-func (p *Proxy) Stall(on bool) {
+// HangUp ends all connections as a server does that is stopped (FIN).
+func (p *Proxy) HangUp() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	select {
-	case <-p.stalled:
-		if on {
-			p.stalled = make(chan struct{})
-		}
-	default:
-		if !on {
-			close(p.stalled)
+	for l := range p.links {
+		l.hangUp()
+	}
+}
+
+// Stall begins or ends a black hole: sockets stay open, new ones are taken, and
+// nothing moves. What was held back flows when it ends.
+func (p *Proxy) Stall(on bool) { p.StallWays(on, on) }
+
+// StallWays is Stall for either way by itself: from the server and to it.
+func (p *Proxy) StallWays(fromServer, toServer bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for way, on := range [2]bool{down: fromServer, up: toServer} {
+		select {
+		case <-p.stalled[way]:
+			if on {
+				p.stalled[way] = make(chan struct{})
+			}
+		default:
+			if !on {
+				close(p.stalled[way])
+			}
 		}
 	}
 }
 
 // Refuse makes new connections end at once, or lets them through again.
-func (p *Proxy) Refuse(on bool) { p.refuse.Store(on) }
+func (p *Proxy) Refuse(on bool) {
+	if on {
+		p.refuse.Store(-1)
+	} else {
+		p.refuse.Store(0)
+	}
+}
+
+// RefuseNext makes the next n connections end at once.
+func (p *Proxy) RefuseNext(n int) { p.refuse.Store(int64(n)) }
+
+// refuses takes one from those that are to be refused. Only accept calls it.
+func (p *Proxy) refuses() bool {
+	n := p.refuse.Load()
+	return n < 0 || n > 0 && p.refuse.CompareAndSwap(n, n-1)
+}
 
 // CutAfter resets the connection that carries the n-th octet down from now,
 // after it. It happens once.
@@ -142,6 +187,15 @@ func (p *Proxy) CutAfter(n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cutAfter = n
+}
+
+// CutInLiteral resets the connection on which a literal of more than n octets
+// comes from the server, after n of them. It happens once. What crosses a line that
+// is encrypted is not known: there it never happens.
+func (p *Proxy) CutInLiteral(n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cutIn = n
 }
 
 // Drip sends the server's words one octet a packet.
@@ -183,9 +237,21 @@ func (p *Proxy) allowed(n int) (int, bool) {
 	return n, true
 }
 
-// hold is closed while nothing is held back.
-func (p *Proxy) hold() <-chan struct{} {
+// within says after how many octets the packet is to be cut, being in the middle of
+// a literal; below 0: it is not.
+func (p *Proxy) within(l *literals, octets []byte) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.stalled
+	at := l.pass(octets, p.cutIn)
+	if at >= 0 {
+		p.cutIn = -1
+	}
+	return at
+}
+
+// hold is closed while nothing is held back that way.
+func (p *Proxy) hold(way int) <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stalled[way]
 }

@@ -151,3 +151,136 @@ func TestProxyRefuses(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// script answers whatever it is sent with the same words.
+func script(t *testing.T, words string) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				for b := make([]byte, 1); ; {
+					if _, err := c.Read(b); err != nil {
+						return
+					}
+					io.WriteString(c, words)
+				}
+			}()
+		}
+	}()
+	t.Cleanup(func() { l.Close(); <-done })
+	return l.Addr().String()
+}
+
+func TestProxyCutsInALiteral(t *testing.T) {
+	const before = "* 1 FETCH (X {3}\r\nabc BODY[] {10}\r\n"
+	p := NewProxy(t, script(t, before+"0123456789)\r\n"))
+	for _, drip := range []bool{false, true} {
+		p.Drip(drip)
+		p.CutInLiteral(4)
+		c := dial(t, p.Addr)
+		io.WriteString(c, "x")
+		got, err := io.ReadAll(c)
+		// A reset may overtake what was written.
+		if err == nil || errors.Is(err, os.ErrDeadlineExceeded) || len(got) > len(before)+4 {
+			t.Errorf("got %q and %v, want %q and a reset", got, err, before+"0123")
+		}
+		whole := dial(t, p.Addr)
+		io.WriteString(whole, "x")
+		if _, err := io.ReadFull(whole, make([]byte, len(before)+13)); err != nil {
+			t.Errorf("it happened twice: %v", err)
+		}
+	}
+}
+
+func TestLiteralsAreFollowedAcrossPackets(t *testing.T) {
+	stream := []byte("* OK {x}\r\n* 1 FETCH (BODY[] {12}\r\nab}\r\n{5}\r\n12 X {2}\r\nyz)\r\na1 OK\r\n")
+	for step := 1; step <= len(stream); step++ {
+		var l literals
+		at, passed := -1, 0
+		for passed < len(stream) && at < 0 {
+			n := min(step, len(stream)-passed)
+			if at = l.pass(stream[passed:passed+n], 7); at >= 0 {
+				at += passed
+			}
+			passed += n
+		}
+		if want := len("* OK {x}\r\n* 1 FETCH (BODY[] {12}\r\n") + 7; at != want {
+			t.Fatalf("in steps of %d: cut at %d, want %d", step, at, want)
+		}
+	}
+}
+
+func TestProxyStallsOneWay(t *testing.T) {
+	p := NewProxy(t, echo(t))
+	c := dial(t, p.Addr)
+	if err := ask(c, "x"); err != nil {
+		t.Fatal(err)
+	}
+	for _, ways := range [][2]bool{{true, false}, {false, true}} {
+		p.StallWays(ways[0], ways[1])
+		p.Reset()
+		io.WriteString(c, "y")
+		c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("stalled %v: read %v", ways, err)
+		}
+		p.Stall(false)
+		c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+			t.Errorf("after %v: %v", ways, err)
+		}
+	}
+}
+
+func TestProxyHangsUpAndRefusesTheNext(t *testing.T) {
+	p := NewProxy(t, echo(t))
+	c := dial(t, p.Addr)
+	if err := ask(c, "x"); err != nil {
+		t.Fatal(err)
+	}
+	p.HangUp()
+	if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("read after the end: %v", err)
+	}
+	p.RefuseNext(2)
+	refused := 0
+	for range 3 {
+		c, err := net.Dial("tcp", p.Addr)
+		if err != nil {
+			refused++
+			continue
+		}
+		c.SetDeadline(time.Now().Add(5 * time.Second))
+		if ask(c, "x") != nil {
+			refused++
+		}
+		c.Close()
+	}
+	if refused != 2 {
+		t.Errorf("%d of three connections were refused, want 2", refused)
+	}
+}
+
+func TestProxyKeepsABandwidth(t *testing.T) {
+	p := NewProxy(t, echo(t))
+	p.SetBandwidth(1 << 20)
+	c := dial(t, p.Addr)
+	began := time.Now()
+	go c.Write(make([]byte, 256<<10))
+	if _, err := io.ReadFull(c, make([]byte, 256<<10)); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took < 200*time.Millisecond {
+		t.Errorf("256 KiB at 1 MiB/s took %v", took)
+	}
+}

@@ -2,6 +2,7 @@ package imaptest
 
 import (
 	"bufio"
+	"context"
 	"net"
 	"slices"
 	"strings"
@@ -44,16 +45,36 @@ func NewScripted(tb TB) *Scripted {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := &Scripted{
-		Addr: l.Addr().String(), User: "alice", Password: "alice-secret",
-		tb: tb, listener: l, caps: ScriptedCapabilities,
-		boxes: make(map[string]*Box), hooks: make(map[string]func(*Call)),
-		sessions: make(map[*session]struct{}),
-	}
+	s := newScripted(tb)
+	s.Addr, s.listener = l.Addr().String(), l
 	s.wg.Add(1)
 	go s.accept()
 	tb.Cleanup(s.close)
 	return s
+}
+
+// NewPiped starts a Scripted server that listens nowhere: Dial makes a pipe, so that
+// it can live in a bubble of testing/synctest. It ends with the test.
+func NewPiped(tb TB) *Scripted {
+	s := newScripted(tb)
+	tb.Cleanup(s.close)
+	return s
+}
+
+func newScripted(tb TB) *Scripted {
+	return &Scripted{
+		User: "alice", Password: "alice-secret", tb: tb, caps: ScriptedCapabilities,
+		boxes: make(map[string]*Box), hooks: make(map[string]func(*Call)),
+		sessions: make(map[*session]struct{}),
+	}
+}
+
+// Dial makes a connection that is a pipe; it has the form of
+// imapconn.Dialer.DialContext.
+func (s *Scripted) Dial(context.Context, string, string) (net.Conn, error) {
+	near, far := net.Pipe()
+	s.serve(far)
+	return near, nil
 }
 
 // Capabilities replaces what the server offers, from the next connection on.
@@ -74,6 +95,34 @@ func (s *Scripted) Mailbox(name string) *Box {
 		s.names = append(s.names, name)
 	}
 	return b
+}
+
+// Rename gives mailboxes other names at once, all of those given in one step: from and
+// to, in turn. What lies below is not renamed with them. A session that has one
+// selected goes on with it, as on Courier.
+func (s *Scripted) Rename(fromTo ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	moved := make(map[string]*Box)
+	for i := 0; i < len(fromTo); i += 2 {
+		from, to := fromTo[i], fromTo[i+1]
+		moved[to] = s.boxes[from]
+		delete(s.boxes, from)
+		s.names = slices.DeleteFunc(s.names, func(n string) bool { return n == from })
+	}
+	for to, b := range moved {
+		b.name = to
+		s.boxes[to] = b
+		s.names = append(s.names, to)
+	}
+}
+
+// Remove deletes a mailbox. A session that has it selected goes on with it.
+func (s *Scripted) Remove(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.boxes, name)
+	s.names = slices.DeleteFunc(s.names, func(n string) bool { return n == name })
 }
 
 // On calls f for each command of that name ("LIST", "UID FETCH") in place of
@@ -119,23 +168,30 @@ func (s *Scripted) accept() {
 		if err != nil {
 			return
 		}
-		se := &session{s: s, conn: c, in: bufio.NewReader(c), closed: make(chan struct{})}
-		s.mu.Lock()
-		s.sessions[se] = struct{}{}
-		s.mu.Unlock()
-		s.wg.Add(1)
-		go func() {
-			defer s.wg.Done()
-			se.serve()
-			s.mu.Lock()
-			delete(s.sessions, se)
-			s.mu.Unlock()
-		}()
+		s.serve(c)
 	}
 }
 
+// serve has a session of its own for a connection.
+func (s *Scripted) serve(c net.Conn) {
+	se := &session{s: s, conn: c, in: bufio.NewReader(c), closed: make(chan struct{})}
+	s.mu.Lock()
+	s.sessions[se] = struct{}{}
+	s.mu.Unlock()
+	s.wg.Add(1)
+	go func() {
+		defer s.wg.Done()
+		se.serve()
+		s.mu.Lock()
+		delete(s.sessions, se)
+		s.mu.Unlock()
+	}()
+}
+
 func (s *Scripted) close() {
-	s.listener.Close()
+	if s.listener != nil {
+		s.listener.Close()
+	}
 	s.Cut()
 	s.wg.Wait()
 }
@@ -153,11 +209,4 @@ func (s *Scripted) record(c *Call) func(*Call) {
 	}
 	s.commands = append(s.commands, line)
 	return s.hooks[c.Name]
-}
-
-// list is the mailboxes in the order they were made.
-func (s *Scripted) list() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.names)
 }

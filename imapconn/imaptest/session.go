@@ -65,6 +65,9 @@ func (c *Call) CutAfter(n int64) {
 	c.se.limit = n
 }
 
+// UntilDone waits for the DONE that ends an IDLE, or the end of the connection.
+func (c *Call) UntilDone() { c.se.readLine() }
+
 // Stall answers nothing for as long as the connection lives.
 func (c *Call) Stall() {
 	io.Copy(io.Discard, c.se.in)

@@ -2,8 +2,10 @@ package imapwire
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // LiteralMode says which literals a server takes without being asked first.
@@ -65,9 +67,7 @@ func (e *Encoder) Number(n int64) *Encoder {
 func (e *Encoder) String(s string) *Encoder {
 	switch {
 	case strings.IndexByte(s, 0) >= 0:
-		if e.err == nil {
-			e.err = ErrNUL
-		}
+		e.fail(ErrNUL)
 	case quotable(s):
 		e.buf = append(e.buf, '"')
 		for i := range len(s) {
@@ -96,21 +96,74 @@ func (e *Encoder) RawSecret(s string) *Encoder {
 	return e.Raw(s).hide(first)
 }
 
+// Flags writes a list of flags. A flag that is no atom, with or without a
+// backslash before it, is an error, and so is \Recent, which is the server's to set
+// (RFC 3501 §2.3.2).
+func (e *Encoder) Flags(flags []string) *Encoder {
+	e.Raw("(")
+	for i, f := range flags {
+		if !IsAtom(strings.TrimPrefix(f, `\`)) || CanonicalFlag(f) == `\Recent` {
+			e.fail(fmt.Errorf("%q is no flag that can be set", f))
+		}
+		if i > 0 {
+			e.Raw(" ")
+		}
+		e.Raw(f)
+	}
+	return e.Raw(")")
+}
+
+// Date writes t as an INTERNALDATE in quotes, to the second and in its own zone
+// where that is whole minutes. Years are 1 to 9999 there; others are an error.
+func (e *Encoder) Date(t time.Time) *Encoder {
+	if _, offset := t.Zone(); offset%60 != 0 {
+		t = t.UTC()
+	}
+	if t.Year() < 1 || t.Year() > 9999 {
+		e.fail(fmt.Errorf("the year %d cannot be sent", t.Year()))
+	}
+	return e.Raw(`"` + FormatDateTime(t) + `"`)
+}
+
+func (e *Encoder) fail(err error) {
+	if e.err == nil {
+		e.err = err
+	}
+}
+
+// IsAtom reports whether s can stand on the wire as it is (RFC 3501 §9).
+func IsAtom(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`(){%*"\]`, r)
+	})
+}
+
 func (e *Encoder) hide(first int) *Encoder {
 	e.secrets = append(e.secrets, Span{first, len(e.buf)})
 	return e
 }
 
 func (e *Encoder) literal(s string) {
-	e.buf = append(e.buf, '{')
-	e.buf = strconv.AppendInt(e.buf, int64(len(s)), 10)
-	if e.Mode == NonSync || e.Mode == NonSyncSmall && len(s) <= nonSyncSmallOctets {
-		e.buf = append(e.buf, "+}\r\n"...)
-	} else {
-		e.buf = append(e.buf, "}\r\n"...)
+	waits := e.Announce(int64(len(s)), true)
+	e.buf = append(e.buf, "\r\n"...)
+	if waits {
 		e.waits = append(e.waits, len(e.buf))
 	}
 	e.buf = append(e.buf, s...)
+}
+
+// Announce writes the size of a literal whose n octets the caller sends himself,
+// behind the end of this line; waits says that the server's + must come before.
+// atOnce is whether it may go without, where the server takes that.
+func (e *Encoder) Announce(n int64, atOnce bool) (waits bool) {
+	waits = !atOnce || e.Mode != NonSync && (e.Mode != NonSyncSmall || n > nonSyncSmallOctets)
+	e.buf = append(e.buf, '{')
+	e.buf = strconv.AppendInt(e.buf, n, 10)
+	if !waits {
+		e.buf = append(e.buf, '+')
+	}
+	e.buf = append(e.buf, '}')
+	return waits
 }
 
 // quotable reports whether s fits between quotes. 1,024 octets is far below

@@ -60,6 +60,12 @@ func run(program []byte, r io.Reader) string {
 		case 7:
 			code, text := d.RespText()
 			fmt.Fprintf(&out, "text %q %q ", code, text)
+			_, pairs, _ := ParseCopyUID(code.Args)
+			for _, p := range pairs {
+				if p.From == 0 || p.To == 0 || p.N == 0 || uint64(p.From)+uint64(p.N) > 1<<32 || uint64(p.To)+uint64(p.N) > 1<<32 {
+					panic(fmt.Sprint(p))
+				}
+			}
 		case 8:
 			fmt.Fprint(&out, "caps ", d.Caps().Names(), " ")
 		case 9:

@@ -58,6 +58,47 @@ func (s UIDSet) Contains(u UID) bool {
 	return found
 }
 
+// And is what is in both sets.
+func (s UIDSet) And(t UIDSet) UIDSet {
+	var both UIDSet
+	for len(s) > 0 && len(t) > 0 {
+		if a, b := max(s[0].First, t[0].First), min(s[0].Last, t[0].Last); a <= b {
+			both = append(both, UIDRange{a, b})
+		}
+		if s[0].Last < t[0].Last {
+			s = s[1:]
+		} else {
+			t = t[1:]
+		}
+	}
+	return both
+}
+
+// Without is what is in s and not in t.
+func (s UIDSet) Without(t UIDSet) UIDSet {
+	var rest UIDSet
+	for _, r := range s {
+		for len(t) > 0 && t[0].Last < r.First {
+			t = t[1:]
+		}
+		whole := true
+		for i := 0; i < len(t) && t[i].First <= r.Last; i++ {
+			if t[i].First > r.First {
+				rest = append(rest, UIDRange{r.First, t[i].First - 1})
+			}
+			if t[i].Last >= r.Last {
+				whole = false
+				break
+			}
+			r.First = t[i].Last + 1
+		}
+		if whole {
+			rest = append(rest, r)
+		}
+	}
+	return rest
+}
+
 // Len is the number of UIDs in the set.
 func (s UIDSet) Len() uint64 {
 	var n uint64

@@ -1,0 +1,103 @@
+package spool
+
+// Commit says that the text is whole and is to be sent: Writing to Ready. From now
+// on it does not change. It reads the text once, a piece at a time, for its traits, and
+// for length and sum as they are sent.
+//
+// An earlier generation that was not sent is removed, for this one replaces it.
+// Nothing is synced but where that one was: a crash of the machine may lose what
+// nobody has been answered for.
+//
+// ErrEmpty, ErrTorn, or the disk's error: then it is Writing as before.
+func (e *Entry) Commit() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	in, err := e.in("commit", Writing)
+	switch {
+	case err != nil:
+		return err
+	case in.Damage != Whole:
+		return ErrTorn
+	case e.Size() == 0:
+		return ErrEmpty
+	}
+	if err := e.openText(false); err != nil {
+		return err
+	}
+	s, err := scan(e.text, e.Size(), chunk)
+	if err != nil {
+		return err
+	}
+	if s.length > maxText {
+		return ErrTooLong
+	}
+	in.State, in.Size, in.Traits, in.Length, in.Sum = Ready, e.Size(), s.Traits, s.length, s.sum
+	old, _, unlock := e.older(&in)
+	defer unlock()
+	put := e.put
+	for _, p := range old {
+		if p.durable { // then so must be what takes its place
+			put = func(in *Info, _ bool) error { return e.keep(in) }
+		}
+	}
+	if err := put(&in, false); err != nil {
+		return err
+	}
+	e.checked = true
+	e.leave(old)
+	return nil
+}
+
+// older looks at the generations before this one, which it locks. It gives those that
+// nobody needs once in is on the disk, and the one, if any, whose fate is not known. It
+// writes into in which message is to be replaced, and their IDs: a crash may leave any
+// of them. mu is held.
+func (e *Entry) older(in *Info) (old []*Entry, open *Entry, unlock func()) {
+	var locked []*Entry
+	in.follows = nil
+	for p := e.follows; p != nil && open == nil; p = p.follows {
+		p.mu.Lock()
+		locked = append(locked, p)
+		was := p.Info()
+		if p.gone && was.UID == 0 {
+			continue
+		}
+		switch {
+		case was.State == Ready || was.State == Refused:
+			in.Replaces = was.Replaces
+		case was.UID != 0:
+			in.Replaces = was.Where()
+		default:
+			open = p
+		}
+		if !p.gone && len(in.follows) < maxFollows {
+			in.follows = append(in.follows, was.ID)
+		}
+		if open == nil && !p.gone {
+			old = append(old, p)
+		}
+		if was.UID != 0 {
+			break // what that one replaced is replaced
+		}
+	}
+	return old, open, func() {
+		for _, p := range locked {
+			p.mu.Unlock()
+		}
+	}
+}
+
+// leave removes what older gave, when the entry on the disk does without. mu is held,
+// and theirs.
+func (e *Entry) leave(old []*Entry) {
+	for _, p := range old {
+		e.follows = p.follows
+		if p.Info().UID != 0 {
+			e.follows = nil
+		}
+		p.discard()
+	}
+	if p := e.follows; p != nil {
+		p.next.Store(e)
+	}
+}

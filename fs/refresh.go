@@ -1,0 +1,19 @@
+package fs
+
+// Refresh forgets what failed: no READ is answered from memory with the errno of
+// one before it, and each cause goes to the log again. What the kernel keeps it
+// is told about by the news that Account.Refresh of package cache brings.
+func (s *Server) Refresh() {
+	s.causes.forget()
+	for _, sl := range *s.slots.Load() {
+		sl.forgetFailures()
+	}
+}
+
+// forgetFailures drops the errnos that wait for the kernel's repeat of a READ.
+func (sl *slot) forgetFailures() {
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	clear(sl.failed)
+	sl.failures.Store(0)
+}

@@ -1,0 +1,53 @@
+package imapconn
+
+import (
+	"testing"
+	"time"
+
+	"imapfs/imapconn/imaptest"
+)
+
+func TestStatsSayWhatWentOverTheSocket(t *testing.T) {
+	if testing.Short() {
+		return
+	}
+	s, _ := dovecot(t, 20)
+	for _, tt := range []struct {
+		name, addr, version string
+		mode                TLSMode
+	}{
+		{"implicit", s.TLSAddr, "TLS 1.3", TLSImplicit},
+		{"STARTTLS", s.Addr, "TLS 1.3", TLSStartTLS},
+		{"plain", s.Addr, "", TLSNone},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			proxy := imaptest.NewProxy(t, tt.addr)
+			before := time.Now()
+			c := dial(t, toDovecot(t, s, proxy.Addr, tt.mode))
+			if _, err := c.Examine(t.Context(), "INBOX", nil); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.FetchText(t.Context(), AllUIDs(), Part{}, func(Text) {}); err != nil {
+				t.Fatal(err)
+			}
+			// The proxy counts behind what it passes on.
+			var got Stats
+			for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+				got = c.Stats()
+				if there := proxy.Counters(); got.In == there.Down && got.Out == there.Up {
+					break
+				} else if time.Now().After(deadline) {
+					t.Fatalf("%+v, at the proxy %+v", got, there)
+				}
+			}
+			if got.Addr != proxy.Addr || got.TLS != tt.version || got.In < 10_000 || got.Out < 50 ||
+				got.RoundTrip <= 0 || got.Since.Before(before) || got.Since.After(time.Now()) {
+				t.Errorf("%+v", got)
+			}
+			c.Close()
+			if over := c.Stats(); over.In < got.In || over.RoundTrip != 0 {
+				t.Errorf("closed: %+v", over)
+			}
+		})
+	}
+}
