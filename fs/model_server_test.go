@@ -108,10 +108,10 @@ type op struct {
 	c        *change
 	from, to place
 	file     *file
-	text     *text // of file, when it began
-	vague    bool  // the server did not say what came of a step
-	earlier *stored // what was sent from file before, and is not known by its UID
-	held    *result // of its step, which was done
+	text     *text   // of file, when it began
+	vague    bool    // the server did not say what came of a step
+	earlier  *stored // what was sent from file before, and is not known by its UID
+	held     *result // of its step, which was done
 }
 
 func (w *world) find(m ref) *stored {
