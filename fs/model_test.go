@@ -326,7 +326,7 @@ func (w *world) advance(o *op, outcome int) {
 	var r result
 	if o.held != nil {
 		r, o.held = *o.held, nil
-		if sp := w.spool[o.c.step.file]; o.c.step.kind == stepSend && sp.unknown != nil {
+		if sp := w.spool[o.c.step.file]; o.c.step.kind == stepSend && sp.unknown != nil && r.err == nil && !r.changed {
 			sp.unknown.message.lost, sp.unknown = false, nil
 		}
 	} else {
