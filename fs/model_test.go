@@ -142,8 +142,8 @@ type seen struct {
 	file   *file
 	stored *stored
 
-	unknown bool // which message it is
-	gone    bool // expunged by another client, which the mount has not heard yet
+	based bool // the file has, or had when the mount last heard, a message
+	gone  bool // expunged by another client, which the mount has not heard yet
 }
 
 // listing is what a person sees: all names of both mailboxes.
@@ -206,7 +206,7 @@ func (w *world) seen(what found) seen {
 		return seen{text: m.text, stored: m}
 	}
 	f := what.file
-	s := seen{file: f, stored: w.find(f.base), unknown: f.unknown()}
+	s := seen{file: f, stored: w.find(f.base), based: f.base.validity != 0}
 	if f.whole || w.spool[f] != nil && w.spool[f].text != nil {
 		s.text = w.spool[f].text
 	} else if s.stored != nil {
@@ -464,7 +464,7 @@ func (w *world) judgeRename(o *op, before, after map[place]seen, left map[int]in
 		return
 	}
 	now := after[o.to]
-	away := (src.stored != nil || src.unknown) && o.from.box != o.to.box
+	away := (src.stored != nil || src.based) && o.from.box != o.to.box
 	if now.gone {
 		return // put aside, and its message is expunged
 	}
