@@ -477,7 +477,7 @@ func (w *world) judgeRename(o *op, before, after map[place]seen, left map[int]in
 	if s, ok := after[o.from]; ok && s.text != nil && s.text == src.text && s.stored == src.stored && s.file == src.file {
 		w.Fatalf("%s: the old name means it, too", w.tell(o))
 	}
-	if !had || was.text == nil || was.text == src.text {
+	if !had || was.text == nil || was.text == src.text || src.based && src.stored == nil {
 		return
 	}
 	same := src.text != nil && (was.text.id == src.text.id || src.text.from(was.text))
