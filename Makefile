@@ -3,6 +3,7 @@
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 FUZZTIME ?= 10m
+SOAK     ?= 10m
 BENCH    ?= .
 
 # More mail for the tests, where it lies beside the clone.
@@ -10,7 +11,7 @@ IMAPFS_CORPUS ?= $(abspath $(wildcard ../shared/corpus))
 export IMAPFS_CORPUS
 
 .DEFAULT_GOAL := imapfs
-.PHONY: check-go imapfs deps demo test test-servers bench fuzz lint install uninstall clean help
+.PHONY: check-go imapfs deps demo test test-servers soak bench fuzz lint install uninstall clean help
 
 check-go: # is Go new enough?
 	@.ci/check-go
@@ -32,6 +33,10 @@ test-servers: check-go deps # the read suite on every server; writes the table o
 	@.ci/deps servers
 	go test -timeout 30m ./imapconn/imaptest -run Installed -installed
 	go test -timeout 30m ./cmd/imapfs -run '^TestServers$$' -servers all -servers-table '$(abspath README.md)'
+
+soak: check-go deps # a network that fails for SOAK on Dovecot and Courier, while others change mail; SOAK=1h
+	@.ci/deps servers
+	go test -race -timeout 0 -v ./cmd/imapfs -run '^TestChaos$$' -chaos $(SOAK)
 
 bench: check-go deps # the Go benchmarks; BENCH=regexp chooses
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./... ./testdata

@@ -51,6 +51,8 @@ type Config struct {
 	AnyText bool
 	// Logger is told what a user can do something about, once. Nil: nobody.
 	Logger *slog.Logger
+
+	pauses *draftPauses // of tests; nil: usualPauses
 }
 
 const (
@@ -150,7 +152,7 @@ func newAccount(ctx context.Context, cfg Config) *Account {
 	a.pool = newPool(a)
 	a.texts = newTexts(cfg.CacheBytes)
 	a.crier = newCrier(a.ctx)
-	a.drafts = newDrafts()
+	a.drafts = newDrafts(cfg.pauses)
 	a.notices = newNotices(a)
 	a.trees.init(a)
 	return a

@@ -42,12 +42,12 @@ type holding struct {
 
 func hold(t *testing.T, c *cutter, word string) *holding {
 	h := &holding{word: word, reached: make(chan struct{}, 100), free: make(chan struct{})}
-	c.meet = func(line string) {
+	c.onMeeting(func(line string) {
 		if strings.Contains(line, h.word) {
 			h.reached <- struct{}{}
 			<-h.free
 		}
-	}
+	})
 	t.Cleanup(h.letGo)
 	return h
 }
@@ -143,11 +143,11 @@ func TestAMailboxThatGetsMailIsNotRemoved(t *testing.T) {
 	s, p, c := memoryChanges(t)
 	p.fill("C", 0, 0)
 	var came atomic.Bool
-	c.meet = func(line string) {
+	c.onMeeting(func(line string) {
 		if strings.Contains(line, " RENAME ") && !came.Swap(true) {
 			p.append("C", 500) // after everybody has seen that there is nothing
 		}
-	}
+	})
 	a := s.open(t, func(c *Config, _ *imapconn.Dialer) { c.State = t.TempDir() })
 	m := box(t, a, "C")
 	mustLoadIn(t, m)
@@ -190,7 +190,7 @@ func TestACrashDuringRmdirIsUndone(t *testing.T) {
 
 func TestAReadOnlyMailboxIsNotChanged(t *testing.T) {
 	s, p, c := memoryChanges(t)
-	c.rewrite = func(line string) string { return strings.ReplaceAll(line, "[READ-WRITE]", "[READ-ONLY]") }
+	c.rewriting(func(line string) string { return strings.ReplaceAll(line, "[READ-WRITE]", "[READ-ONLY]") })
 	a := s.open(t)
 	m := box(t, a, "A")
 	v := mustLoadIn(t, m).Validity()
@@ -279,12 +279,12 @@ func TestAMoveOfWhatIsGoneSaysSo(t *testing.T) {
 	c := newCutter(t, d.Addr)
 	s.addr = c.addr
 	var gone atomic.Bool
-	c.meet = func(line string) {
+	c.onMeeting(func(line string) {
 		if strings.Contains(line, " MOVE ") && !gone.Swap(true) {
 			p.mark("A", true, `\Deleted`, 2)
 			p.expunge("A")
 		}
-	}
+	})
 	a := s.open(t)
 	m, to := box(t, a, "A"), box(t, a, "B")
 	v := mustLoadIn(t, m).Validity()
@@ -306,7 +306,7 @@ func TestAMoveOfWhatIsGoneSaysSo(t *testing.T) {
 
 func TestGmailsMessagesGoToTheTrash(t *testing.T) {
 	s, p, c := memoryChanges(t)
-	c.rewrite = func(line string) string { return strings.Replace(line, " IMAP4rev2", " IMAP4rev2 X-GM-EXT-1", 1) }
+	c.rewriting(func(line string) string { return strings.Replace(line, " IMAP4rev2", " IMAP4rev2 X-GM-EXT-1", 1) })
 	a := s.open(t)
 	m := box(t, a, "A")
 	if err := m.Delete(within(t, patient), mustLoadIn(t, m).Validity(), 2); err != nil {

@@ -61,7 +61,7 @@ func (a *Account) checkDrafts() {
 		if len(now) == 0 {
 			a.nap(ds.check, next)
 			if !ds.hurried() && a.ctx.Err() == nil {
-				a.nap(nil, ds.pauses.check) // more may arrive
+				a.nap(ds.now, ds.pauses.check) // more may arrive
 			}
 			continue
 		}
@@ -110,7 +110,11 @@ func (a *Account) putOff(c check) {
 		pause = pauses.looks[c.tries]
 	}
 	c.after = time.Now().Add(pause)
+	c.d.mu.Lock()
+	c.d.putOffs++
+	c.d.mu.Unlock()
 	a.queueCheck(c)
+	a.drafts.tell()
 }
 
 // sizes asks for the sizes of messages that have arrived, in a session that has heard
@@ -178,7 +182,7 @@ func (a *Account) checkOne(j *job, c check, sizes map[UID]int64, wire UIDValidit
 			// Another client has moved or removed it, or UIDs count anew.
 		case !there:
 			return false
-		case size != in.Length || in.EightBit:
+		case size != in.Length || in.EightBit || in.NUL:
 			same, size, err := m.sameText(j, in)
 			if err != nil {
 				return false
@@ -223,6 +227,7 @@ func (d *Draft) found(m *Mailbox, g *generation, v UIDValidity, uid UID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.known(m, g, v, uid)
+	d.start()
 }
 
 // differs keeps a text that the server has changed.
@@ -231,6 +236,9 @@ func (d *Draft) differs(g *generation, why string) {
 	d.noted(g, g.Differ(spool.Failure{Kind: "changed", Words: why}))
 	d.a.log.Warn("the server has stored a message changed; the text as it was written stays in the spool (imapfs pending exports or discards it)",
 		"mailbox", pathOf(in.Mailbox), "name", in.Name, "uid", in.UID, "why", why)
+	d.mu.Lock()
+	d.start()
+	d.mu.Unlock()
 	d.a.drafts.tell()
 }
 

@@ -24,7 +24,8 @@ type conn struct {
 // selection is one mailbox selected on one connection, from its EXAMINE on.
 type selection struct {
 	box   *Mailbox
-	moves uint32 // of the mailbox when this was begun
+	moves uint32    // of the mailbox when this was begun
+	since time.Time // when that was
 	hear  *hearing
 
 	entered chan struct{} // closed when what follows is set
@@ -35,7 +36,7 @@ type selection struct {
 // newSelection is made before the EXAMINE: where the mailbox is renamed meanwhile it
 // is taken for one of the old name, and made anew.
 func newSelection(m *Mailbox) *selection {
-	return &selection{box: m, moves: m.moves.Load(), hear: newHearing(m), entered: make(chan struct{})}
+	return &selection{box: m, moves: m.moves.Load(), since: time.Now(), hear: newHearing(m), entered: make(chan struct{})}
 }
 
 // writes reports whether a mailbox is selected for changes.
@@ -105,7 +106,8 @@ type lease struct {
 	pool   *pool
 	conn   *conn
 	client *imapconn.Client
-	hear   *hearing // nil where no mailbox was asked for
+	hear   *hearing  // nil where no mailbox was asked for
+	since  time.Time // when the selection was begun
 	epoch  *epoch
 }
 

@@ -35,8 +35,10 @@ func (m *Mailbox) copyTo(j *job, v UIDValidity, uid UID, to *Mailbox) (UID, erro
 	for j.again(err) {
 		err = once()
 	}
+	if inDoubt(err) {
+		to.doubt()
+	}
 	if err != nil {
-		to.doubt(0)
 		return 0, err
 	}
 	to.added(r.validity, r.record, r.flags)

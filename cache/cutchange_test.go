@@ -19,14 +19,29 @@ import (
 type cutter struct {
 	addr string
 
-	// meet is called with each line to the server, before it gets it; rewrite with each
-	// line from it. nil: as they are.
-	meet    func(line string)
-	rewrite func(line string) string
+	mu      sync.Mutex
+	word    string // empty: nothing is cut
+	after   bool
+	meet    func(line string)        // called with each line to the server, before it gets it; nil: not
+	rewrite func(line string) string // makes what the client gets of each line from it; nil: nothing else
+}
 
-	mu    sync.Mutex
-	word  string // empty: nothing is cut
-	after bool
+func (c *cutter) onMeeting(f func(line string)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.meet = f
+}
+
+func (c *cutter) rewriting(f func(line string) string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rewrite = f
+}
+
+func (c *cutter) interferers() (meet func(string), rewrite func(string) string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.meet, c.rewrite
 }
 
 func newCutter(t *testing.T, target string) *cutter {
@@ -97,8 +112,8 @@ func (c *cutter) relay(client, server net.Conn) {
 			if over || err != nil {
 				return
 			}
-			if c.rewrite != nil {
-				line = c.rewrite(line)
+			if _, rewrite := c.interferers(); rewrite != nil {
+				line = rewrite(line)
 			}
 			if !lost {
 				client.Write([]byte(line))
@@ -112,8 +127,8 @@ func (c *cutter) relay(client, server net.Conn) {
 			server.Close()
 			return
 		}
-		if c.meet != nil {
-			c.meet(line)
+		if meet, _ := c.interferers(); meet != nil {
+			meet(line)
 		}
 		cut, after := c.meets(line)
 		if cut && !after {

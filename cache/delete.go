@@ -46,7 +46,10 @@ func (m *Mailbox) Delete(ctx context.Context, v UIDValidity, uid UID) error {
 			return m.toTrash(j, v, uid)
 		}
 		if err != nil {
-			m.doubt(uid)
+			m.ours.kept(uid)
+		}
+		if inDoubt(err) {
+			m.doubt()
 		}
 		return err
 	})

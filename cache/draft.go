@@ -31,8 +31,10 @@ type Draft struct {
 	working   bool // there is a goroutine that sends
 	discarded bool
 	failures  int   // how often a try has failed
+	putOffs   int   // how often it could not be checked
 	failure   error // the last one; nil: the last try has not
 	next      time.Time
+	said      Kind      // what the log has of failure
 	where     *Mailbox  // of sent
 	sent      Sent      // the last message that it became
 	origin    *original // the message that it began as; nil: none
@@ -145,8 +147,10 @@ func (d *Draft) Place() (box *Mailbox, name string) {
 
 // mailbox is where it belongs; nil: that is gone. mu is held.
 func (d *Draft) mailbox() *Mailbox {
-	if d.box == nil {
-		d.box = d.a.byWire(d.text.Load().Info().Mailbox.Wire)
+	if d.box == nil || d.box.gone.Load() { // another may have its name by now
+		if m := d.a.byWire(d.text.Load().Info().Mailbox.Wire); m != nil {
+			d.box = m
+		}
 	}
 	if d.box != nil && d.box.gone.Load() {
 		return nil

@@ -20,6 +20,14 @@ func spooled(t testing.TB) settings {
 	return func(c *Config, _ *imapconn.Dialer) { c.State = dir }
 }
 
+// hastily has an account wait less between its tries.
+func hastily(c *Config, _ *imapconn.Dialer) {
+	c.pauses = &draftPauses{
+		looks: []time.Duration{0, 100 * time.Millisecond, 300 * time.Millisecond},
+		first: 10 * time.Millisecond, last: 200 * time.Millisecond, check: 20 * time.Millisecond, linger: time.Minute,
+	}
+}
+
 // lf is a message of about n octets with LF alone.
 func lf(id, n int) string {
 	return strings.ReplaceAll(string(text(id, n)), "\r\n", "\n")
@@ -104,7 +112,7 @@ func flushed(t testing.TB, a *Account) {
 
 func TestADraftArrives(t *testing.T) {
 	onEach(t, func(t *testing.T, s changeServer, p *peer) {
-		a := s.open(t, spooled(t))
+		a := s.open(t, spooled(t), hastily)
 		m := box(t, a, "B")
 		mustLoad(t, m)
 		body := lf(7, 900)
@@ -146,7 +154,7 @@ func TestADraftArrives(t *testing.T) {
 
 func TestAnEditReplaces(t *testing.T) {
 	onEach(t, func(t *testing.T, s changeServer, p *peer) {
-		a := s.open(t, spooled(t))
+		a := s.open(t, spooled(t), hastily)
 		m := box(t, a, "A")
 		snap := mustLoad(t, m)
 		old := snap.At(1)
@@ -190,7 +198,7 @@ func hidesDeleted(p *peer, box string) bool {
 
 func TestWhatIsNoMailIsNotSent(t *testing.T) {
 	onEach(t, func(t *testing.T, s changeServer, p *peer) {
-		a := s.open(t, spooled(t))
+		a := s.open(t, spooled(t), hastily)
 		m := box(t, a, "A")
 		photo := draft(t, a, m, "photo", "\xff\xd8\xff\xe0 JFIF")
 		_, err := photo.Send(within(t, patient), Fate{Box: m})
@@ -231,8 +239,7 @@ func TestWhatIsNoMailIsNotSent(t *testing.T) {
 // TestAMailboxThatIsGone: the text stays, and arrives when the mailbox is made again.
 func TestAMailboxThatIsGone(t *testing.T) {
 	onEach(t, func(t *testing.T, s changeServer, p *peer) {
-		a := s.open(t, spooled(t))
-		a.drafts.pauses.first, a.drafts.pauses.last = 50*time.Millisecond, 200*time.Millisecond
+		a := s.open(t, spooled(t), hastily)
 		m := box(t, a, "B")
 		p.must(p.c.Delete(p.ctx(), "B"))
 		d := draft(t, a, m, "new", lf(7, 900))
@@ -257,7 +264,7 @@ func TestAMailboxThatIsGone(t *testing.T) {
 func TestWhatWasLeftIsSentByTheNextDaemon(t *testing.T) {
 	onEach(t, func(t *testing.T, s changeServer, p *peer) {
 		state := spooled(t)
-		a := s.open(t, state)
+		a := s.open(t, state, hastily)
 		m := box(t, a, "B")
 		d := draft(t, a, m, "new", lf(7, 900))
 		d.mu.Lock()
@@ -267,7 +274,7 @@ func TestWhatWasLeftIsSentByTheNextDaemon(t *testing.T) {
 			t.Fatal(err)
 		}
 		a.Close()
-		a = s.open(t, state)
+		a = s.open(t, state, hastily)
 		eventually(t, patient, "it arrives", func() bool { return len(a.Pending()) == 0 })
 		flushed(t, a)
 		if n := p.has("B", crlf(lf(7, 900))); n != 1 {
@@ -278,7 +285,7 @@ func TestWhatWasLeftIsSentByTheNextDaemon(t *testing.T) {
 
 func TestAnotherDate(t *testing.T) {
 	onEach(t, func(t *testing.T, s changeServer, p *peer) {
-		a := s.open(t, spooled(t))
+		a := s.open(t, spooled(t), hastily)
 		m := box(t, a, "B")
 		mustLoad(t, m)
 		d := draft(t, a, m, "new", lf(7, 900))
@@ -305,7 +312,7 @@ func TestAnotherDate(t *testing.T) {
 func TestNothingIsLeftBehind(t *testing.T) {
 	onEach(t, func(t *testing.T, s changeServer, p *peer) {
 		var dir string
-		a := s.open(t, spooled(t), func(c *Config, _ *imapconn.Dialer) { dir = c.State })
+		a := s.open(t, spooled(t), hastily, func(c *Config, _ *imapconn.Dialer) { dir = c.State })
 		m := box(t, a, "B")
 		for i := range 5 {
 			d := draft(t, a, m, fmt.Sprint(i), lf(i, 300+i))

@@ -31,6 +31,7 @@ type drafts struct {
 	lingering []*Draft
 	hurry     int           // how many flush
 	check     chan struct{} // wakes checkDrafts; holds one
+	now       chan struct{} // has it gather no longer; holds one
 	changed   chan struct{} // closed when a draft changes, and made anew
 }
 
@@ -42,16 +43,22 @@ type draftPauses struct {
 	linger      time.Duration   // a text stays in the spool after it has arrived
 }
 
-func newDrafts() *drafts {
+// usualPauses: after 2, 10 and 30 s, for Cyrus and Courier show a message some tenths late.
+var usualPauses = draftPauses{
+	looks: []time.Duration{0, 2 * time.Second, 8 * time.Second, 20 * time.Second},
+	first: time.Second, last: 5 * time.Minute, check: 500 * time.Millisecond, linger: time.Minute,
+}
+
+func newDrafts(pauses *draftPauses) *drafts {
+	if pauses == nil {
+		pauses = &usualPauses
+	}
 	return &drafts{
-		pauses: draftPauses{
-			// After 2, 10 and 30 s: Cyrus and Courier show a message some tenths late.
-			looks: []time.Duration{0, 2 * time.Second, 8 * time.Second, 20 * time.Second},
-			first: time.Second, last: 5 * time.Minute, check: 500 * time.Millisecond, linger: time.Minute,
-		},
+		pauses:  *pauses,
 		slots:   make(chan struct{}, maxSending),
 		targets: make(map[*Mailbox]*target),
 		check:   make(chan struct{}, 1),
+		now:     make(chan struct{}, 1),
 		changed: make(chan struct{}),
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"imapfs/cache/spool"
 	"imapfs/imapconn"
 )
 
@@ -148,7 +149,9 @@ func KindOf(err error) Kind {
 		return ReadOnly
 	case errors.Is(err, imapconn.ErrTooLarge), errors.Is(err, errFlagSets), errors.Is(err, errIndexed):
 		return TooBig
-	case errors.Is(err, imapconn.ErrAppendLimit):
+	case errors.Is(err, spool.ErrFull):
+		return Quota
+	case errors.Is(err, imapconn.ErrAppendLimit), errors.Is(err, spool.ErrTooLong):
 		return TooBig
 	case errors.Is(err, errNotMail), errors.Is(err, errNUL):
 		return Invalid

@@ -26,7 +26,7 @@ func (a *Account) Expunge(ctx context.Context, m *Mailbox, confirm func([]Messag
 		for j.again(err) {
 			err = m.expungeAll(j, s.validity)
 		}
-		m.doubt(0)
+		m.doubt()
 		return err
 	})
 }

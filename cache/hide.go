@@ -41,15 +41,26 @@ func (m *Mailbox) conceal(s, old *Snapshot) {
 		return
 	}
 	var over imapconn.UIDSet
+	early := false
 	for _, r := range m.index.hidden {
 		for uid := r.First; ; uid++ {
-			if is := s.find(uid); is == nil || !has(s.flags[is.flags], `\Deleted`) && time.Since(m.index.hiding[uid]) > hideGrace {
+			switch is := s.find(uid); {
+			case is != nil && has(s.flags[is.flags], `\Deleted`):
+			case is != nil && time.Since(m.index.hiding[uid]) <= hideGrace:
+				early = true
+			default:
 				over.Add(uid)
 			}
 			if uid == r.Last {
 				break
 			}
 		}
+	}
+	if e := m.current.Load(); early && e != nil && e.validity == s.validity {
+		m.account.spawn(func() {
+			m.account.nap(nil, hideGrace)
+			m.reshow(e)
+		})
 	}
 	if len(over) > 0 {
 		m.index.hidden = m.index.hidden.Without(over)
@@ -112,6 +123,9 @@ func (m *Mailbox) reshow(e *epoch) {
 	s := *old
 	s.shown, s.gen, s.changed = nil, old.gen+1, later(time.Now(), old.changed)
 	m.conceal(&s, old)
+	if s.visible().Len() == old.visible().Len() {
+		return
+	}
 	m.snap.Store(&s)
 	m.account.crier.cry(news{mailbox: m, old: old.visible(), new: s.visible()})
 }

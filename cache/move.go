@@ -50,8 +50,11 @@ func (m *Mailbox) moveTo(j *job, v UIDValidity, uid UID, to *Mailbox) (UID, erro
 		m.account.spool.End(r.note)
 	}
 	if err != nil {
-		m.doubt(uid)
-		to.doubt(0)
+		m.ours.kept(uid)
+		if refused := new(imapconn.StatusError); inDoubt(err) || errors.As(err, &refused) {
+			m.doubt() // a NO may come when it is half done
+			to.doubt()
+		}
 		return 0, err
 	}
 	to.added(r.validity, r.record, r.flags)

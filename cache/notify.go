@@ -138,13 +138,16 @@ func (n *notices) take() (told map[string]imapconn.StatusData, names, all, over 
 
 // run keeps NOTIFY up as long as the server has it and connections suffice.
 func (n *notices) run() {
-	pause := notifyPause
+	pause, offered := notifyPause, false
 	for n.a.cfg.Connections >= notifyConnections && n.a.ctx.Err() == nil && !n.mute.is() {
 		offers, known := n.a.pool.offers("NOTIFY")
 		if known && !offers {
 			return
 		}
-		if !known || !n.a.pool.reserve() {
+		// Once it was offered it is asked for though nobody needs another connection:
+		// the kernel answers from what it was told last.
+		offered = offered || offers
+		if !offered || !n.a.pool.reserve() {
 			n.a.nap(n.a.renotify, watchReview)
 			continue
 		}
@@ -188,7 +191,9 @@ func (n *notices) keep() error {
 		n.a.pool.apartFailed(err)
 		return err
 	}
+	end := n.a.pool.notices(client)
 	defer func() {
+		defer end()
 		n.standing.Store(false)
 		bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), logoutLimit)
 		defer cancel()

@@ -181,6 +181,17 @@ func TestNotifyIsAskedForAgainOnANewConnection(t *testing.T) {
 	eventually(t, patience, "new mail", holdsUID(one, 3))
 }
 
+// TestNotifyComesBackByItself after a sleep, with nobody there who wants a connection.
+func TestNotifyComesBackByItself(t *testing.T) {
+	n := newNotifier(t)
+	n.Mailbox("one")
+	a := openScripted(t, n.Scripted)
+	eventually(t, patience, "NOTIFY", a.notices.stand)
+	sleeps(a)(time.Hour)
+	a.awake()
+	eventually(t, patience, "NOTIFY again", func() bool { return len(n.Commands("NOTIFY")) > 1 && a.notices.stand() })
+}
+
 func TestWithoutNotifyMailboxesAreAskedAbout(t *testing.T) {
 	for what, answer := range map[string]func(c *imaptest.Call){
 		"NO":       func(c *imaptest.Call) { c.Done("NO not today") },

@@ -46,7 +46,7 @@ func (d *Draft) pending(g *generation) (Pending, bool) {
 	switch in.State {
 	case spool.Ready, spool.Sending, spool.Unknown, spool.Refused, spool.Changed:
 	case spool.Writing:
-		if d.opens > 0 || in.Damage == spool.Whole {
+		if d.opens > 0 || in.Damage == spool.Whole && !g.dirty.Load() {
 			return Pending{}, false
 		}
 	default:
@@ -125,11 +125,11 @@ func (a *Account) FlushDrafts(ctx context.Context, progress func(done, total int
 		ds.hurry--
 		ds.mu.Unlock()
 	}()
-	failures := make(map[*Draft]int)
+	failures := make(map[*Draft][2]int)
 	var total int64
 	for _, d := range ds.list() {
 		d.mu.Lock()
-		failures[d] = d.failures
+		failures[d] = [2]int{d.failures, d.putOffs}
 		if g := d.due(); g != nil {
 			total += g.Info().Length
 		}
@@ -141,6 +141,7 @@ func (a *Account) FlushDrafts(ctx context.Context, progress func(done, total int
 	for {
 		news := ds.news()
 		wake(ds.check)
+		wake(ds.now)
 		if progress != nil {
 			progress(min(ds.octets.Load()-before, total), total)
 		}
@@ -159,6 +160,11 @@ func (a *Account) FlushDrafts(ctx context.Context, progress func(done, total int
 			break
 		}
 	}
+	for _, d := range ds.list() {
+		d.mu.Lock()
+		d.release()
+		d.mu.Unlock()
+	}
 	if n := len(a.Pending()); n > 0 {
 		return &Error{Op: "flush", Kind: IO, Err: fmt.Errorf("%d texts are not with the server (they are in the spool, and sent by the next mount; see imapfs pending)", n)}
 	}
@@ -166,14 +172,15 @@ func (a *Account) FlushDrafts(ctx context.Context, progress func(done, total int
 }
 
 // busyDrafts reports whether something is still to be sent or checked that has not failed
-// since it had failed so often.
-func (a *Account) busyDrafts(failures map[*Draft]int) bool {
+// since it had failed so often, to be sent and to be checked.
+func (a *Account) busyDrafts(failures map[*Draft][2]int) bool {
 	for _, d := range a.drafts.list() {
 		d.mu.Lock()
-		busy := d.due() != nil && d.failures <= failures[d]
+		busy := d.due() != nil && d.failures <= failures[d][0]
 		for _, g := range d.gens {
-			s := g.Info().State
-			busy = busy || s == spool.Sending || s == spool.Done && !g.Gone() && !g.checked
+			in := g.Info()
+			open := !g.checked || in.Replaces != (spool.Message{}) && !g.replaced
+			busy = busy || in.State == spool.Sending || in.State == spool.Done && !g.Gone() && open && d.putOffs <= failures[d][1]
 		}
 		d.mu.Unlock()
 		if busy {

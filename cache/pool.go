@@ -46,6 +46,7 @@ type pool struct {
 	resting resting // see throttle.go
 
 	// See status.go.
+	noticing          *conn   // that of NOTIFY, which is not in conns; nil: there is none
 	leaving           []*conn // dropped, and not counted yet in what follows
 	spentIn, spentOut int64   // octets that connections have moved that are over
 }
@@ -131,7 +132,7 @@ func (p *pool) entered(ctx context.Context, wt *waiter) (*lease, error) {
 		l.release()
 		return nil, sel.err
 	}
-	l.hear, l.epoch = sel.hear, sel.epoch
+	l.hear, l.since, l.epoch = sel.hear, sel.since, sel.epoch
 	return l, nil
 }
 

@@ -40,9 +40,7 @@ func (a *Account) distrust() []*Mailbox {
 	var lately []looked
 	for m := range a.Tree().all {
 		m.news.Store(true)
-		if h := m.follow.Load(); h != nil && m.follow.CompareAndSwap(h, nil) {
-			h.unfollow() // what is heard there need not be the truth: NOOP would not do
-		}
+		m.distrust()
 		if m.lookedInto() && m.Selectable() && m.snap.Load() != nil {
 			lately = append(lately, looked{m, m.touched.Load()})
 		}
@@ -54,6 +52,15 @@ func (a *Account) distrust() []*Mailbox {
 		boxes[i] = l.m
 	}
 	return boxes
+}
+
+// distrust has whoever looks next examine the mailbox anew, and list it whole: what is
+// heard on a connection need not be the truth, nor what NOOP or QRESYNC say has changed.
+func (m *Mailbox) distrust() {
+	m.doubted.Store(true)
+	if h := m.follow.Load(); h != nil && m.follow.CompareAndSwap(h, nil) {
+		h.unfollow()
+	}
 }
 
 // anew waits for a tree that was asked for after start. A LIST that is under way
@@ -124,6 +131,7 @@ func (m *Mailbox) anew(ctx context.Context, start time.Time) error {
 		if since := m.checked.Load(); since != nil && since.After(start) {
 			return nil
 		}
+		m.distrust()
 		if err := m.join(ctx).await(ctx, "refresh", m, 0); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -71,6 +72,8 @@ func TestRefreshLooksAtEverythingAnew(t *testing.T) {
 func TestRefreshIsNotContentWithALISTUnderWay(t *testing.T) {
 	s, a := withoutIDLE(t)
 	asked, answer := make(chan struct{}), make(chan struct{})
+	goOn := sync.OnceFunc(func() { close(answer) })
+	defer goOn()
 	var lists atomic.Int32
 	s.On("LIST", func(c *imaptest.Call) {
 		if lists.Add(1) == 1 {
@@ -87,8 +90,8 @@ func TestRefreshIsNotContentWithALISTUnderWay(t *testing.T) {
 	s.Mailbox("New")
 	done := make(chan error, 1)
 	go func() { done <- a.Refresh(within(t, 30*time.Second)) }()
-	eventually(t, 30*time.Second, "Refresh has begun", func() bool { return box(t, a, "INBOX").news.Load() })
-	close(answer)
+	eventually(t, 30*time.Second, "Refresh has begun", func() bool { return box(t, a, "Old").news.Load() }) // nobody looks there
+	goOn()
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
@@ -139,6 +142,7 @@ func TestRefreshGoesOnBehindARefusal(t *testing.T) {
 func TestRefreshEndsWithItsContext(t *testing.T) {
 	s, a := withoutIDLE(t)
 	stalled := make(chan struct{})
+	defer close(stalled)
 	s.On("EXAMINE", func(c *imaptest.Call) {
 		<-stalled
 		c.Default()
@@ -149,7 +153,6 @@ func TestRefreshEndsWithItsContext(t *testing.T) {
 	eventually(t, 30*time.Second, "it waits", func() bool { return len(s.Commands("EXAMINE")) > 3 })
 	cancel()
 	wantKind(t, <-done, Interrupted)
-	close(stalled)
 }
 
 // What idles goes on idling where the index follows then.

@@ -69,7 +69,6 @@ func (m *Mailbox) verdict(j *job, err error, moves uint32, age time.Duration) er
 // list makes the index from what a fresh session says, of what has changed or of
 // all, and has it follow this one.
 func (m *Mailbox) list(l *lease) error {
-	since := time.Now()
 	work := m.startWork(l.epoch)
 	defer m.endWork()
 	next, err := m.resync(l, work)
@@ -80,7 +79,7 @@ func (m *Mailbox) list(l *lease) error {
 	if err == nil {
 		next = next.atLeast(l.hear.next())
 		l.hear.learn(next.uidNext)
-		err = m.publish(next, l, since)
+		err = m.publish(next, l, l.since)
 	}
 	if err != nil {
 		l.hear.unfollow()

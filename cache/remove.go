@@ -128,10 +128,10 @@ func (p *parking) remove(j *job) error {
 			return err
 		}
 	}
-	if err := p.a.renameOnServer(j, p.wire, p.aside); err != nil {
-		if KindOf(err) != Timeout && !lostConnection(err) {
-			p.over()
-		}
+	if err := p.a.renameOnServer(j, p.wire, p.aside); inDoubt(err) {
+		return p.settle(err)
+	} else if err != nil {
+		p.over()
 		return err
 	}
 	err := p.look(j)
@@ -191,6 +191,21 @@ func (p *parking) delete(j *job, name string) error {
 		}
 	}
 	return err
+}
+
+// settle looks whether the mailbox was renamed aside, and gives it its name again.
+func (p *parking) settle(cause error) error {
+	j := p.a.newJob()
+	defer j.finish(nil)
+	there, err := p.a.exist(j, p.aside)
+	if err != nil {
+		return joint(cause, err) // the journal has it
+	}
+	if len(there) > 0 {
+		return p.back(j, cause)
+	}
+	p.over()
+	return cause
 }
 
 // back gives the mailbox its name again, after cause.

@@ -23,6 +23,8 @@ func (d *Draft) due() *generation {
 		case g.same || g.Gone():
 		case in.State == spool.Unknown:
 			return g
+		case in.State == spool.Done && in.UID == 0:
+			return nil // checkDrafts looks for it; a later one is to replace it
 		case d.discarded:
 		case in.State == spool.Ready:
 			return g
@@ -57,7 +59,7 @@ func (d *Draft) work() {
 		d.mu.Lock()
 		d.failure, d.next = err, time.Time{}
 		if err == nil {
-			pause = pauses.first
+			pause, d.said = pauses.first, 0
 		} else {
 			d.failures++
 			d.next = time.Now().Add(pause)
@@ -83,11 +85,17 @@ func (d *Draft) complain(g *generation, err error, again bool) {
 	if !again {
 		what = "it is not tried again; imapfs pending lists it"
 	}
-	if d.a.ctx.Err() == nil && (in.Tries <= 1 || !again) {
-		d.a.log.Warn("a text has not reached the server and lies in the spool: "+what+wayOut(KindOf(err)),
+	k := KindOf(err)
+	d.mu.Lock()
+	said := d.said == k
+	d.said = k
+	box := d.box
+	d.mu.Unlock()
+	if d.a.ctx.Err() == nil && !said {
+		d.a.log.Warn("a text has not reached the server and lies in the spool: "+what+wayOut(k),
 			"mailbox", pathOf(in.Mailbox), "name", in.Name, "err", err)
 	}
-	d.a.crier.cryDraft(func(o DraftObserver) { o.DraftFailed(d, sendFailure(d.box, err)) })
+	d.a.crier.cryDraft(func(o DraftObserver) { o.DraftFailed(d, sendFailure(box, err)) })
 }
 
 // wayOut says what a user can do about a failure to send.

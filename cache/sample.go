@@ -72,12 +72,15 @@ func compare(ctx context.Context, c *imapconn.Client, samples []*record) (agreem
 		}
 		a.differ = a.differ || f.HasDate && now.unix() != r.unix()
 	})
+	if err != nil {
+		return agreement{}, err // the reader may be at it still: of a connection that ends nobody waits for it
+	}
 	for _, items := range said {
 		if items == imapconn.MetaDate|imapconn.MetaSize {
 			a.present++
 		}
 	}
-	return a, err
+	return a, nil
 }
 
 // isStill asks whether messages have the dates, and the highest the size, that

@@ -29,8 +29,8 @@ func (m *Mailbox) SetFlags(ctx context.Context, v UIDValidity, uid UID, add, rem
 		for j.again(err) { // to set what is set is harmless
 			err = c.set(j, v, add, remove)
 		}
-		if err != nil && KindOf(err) != NotOffered {
-			m.doubt(0)
+		if inDoubt(err) {
+			m.doubt()
 		}
 		return err
 	})

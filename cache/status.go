@@ -42,11 +42,13 @@ type Status struct {
 
 // ConnectionStatus is one connection to the server.
 type ConnectionStatus struct {
-	Addr    string    `json:"addr"`             // host:port
-	TLS     string    `json:"tls,omitzero"`     // the version; empty: in the clear
-	Mailbox string    `json:"mailbox,omitzero"` // selected; decoded, levels joined with /
-	Users   int       `json:"users"`            // who use it now, without the one who idles
-	Idling  bool      `json:"idling"`
+	Addr    string `json:"addr"`             // host:port
+	TLS     string `json:"tls,omitzero"`     // the version; empty: in the clear
+	Mailbox string `json:"mailbox,omitzero"` // selected; decoded, levels joined with /
+	Users   int    `json:"users"`            // who use it now, without the one who idles
+	Idling  bool   `json:"idling"`
+	// Notices: the server tells there, by NOTIFY, what changes anywhere (RFC 5465).
+	Notices bool      `json:"notices"`
 	Since   time.Time `json:"since"`
 	Used    time.Time `json:"used"` // when it was last released
 	In      int64     `json:"octets_in"`
@@ -71,8 +73,9 @@ type CacheStatus struct {
 
 // What tells of news in a mailbox.
 const (
-	ByIDLE = "IDLE" // RFC 2177: as it happens
-	ByPoll = "poll" // at the latest after Config.Poll
+	ByIDLE   = "IDLE"   // RFC 2177: as it happens
+	ByNOTIFY = "NOTIFY" // RFC 5465: as it happens
+	ByPoll   = "poll"   // at the latest after Config.Poll
 )
 
 // MailboxStatus is how fresh a mailbox is.
@@ -84,7 +87,7 @@ type MailboxStatus struct {
 	Loaded      bool        `json:"loaded"`           // whole, at some time
 	Checked     time.Time   `json:"checked,omitzero"` // when the looking began that what is known comes from
 	LookedInto  time.Time   `json:"looked_into"`
-	By          string      `json:"by"`    // ByIDLE or ByPoll
+	By          string      `json:"by"`    // ByIDLE, ByNOTIFY or ByPoll
 	Fresh       bool        `json:"fresh"` // who enters now is answered from memory
 }
 
@@ -102,6 +105,10 @@ func (a *Account) Status() Status {
 	if day, ok := a.Traffic(); ok {
 		s.Day = &day
 	}
+	by := ByPoll
+	if a.noticed() {
+		by = ByNOTIFY
+	}
 	var lately []*Mailbox
 	for m := range a.Tree().all {
 		if m.lookedInto() && m.Selectable() {
@@ -112,7 +119,11 @@ func (a *Account) Status() Status {
 	// touched moves meanwhile: it is read once.
 	s.Mailboxes = make([]MailboxStatus, 0, len(lately))
 	for _, m := range lately {
-		s.Mailboxes = append(s.Mailboxes, m.status(watched[m]))
+		st := m.status()
+		if st.By = by; watched[m] {
+			st.By = ByIDLE
+		}
+		s.Mailboxes = append(s.Mailboxes, st)
 	}
 	slices.SortFunc(s.Mailboxes, func(x, y MailboxStatus) int {
 		return cmp.Or(y.LookedInto.Compare(x.LookedInto), cmp.Compare(x.Name, y.Name))
@@ -150,6 +161,10 @@ func (p *pool) status(s *Status) (watched map[*Mailbox]bool) {
 		conns = append(conns, st)
 		clients = append(clients, c.client)
 	}
+	if c := p.noticing; c != nil {
+		conns = append(conns, ConnectionStatus{Notices: true, Used: c.used})
+		clients = append(clients, c.client)
+	}
 	leaving := make([]*imapconn.Client, 0, len(p.leaving))
 	for _, c := range p.leaving {
 		leaving = append(leaving, c.client)
@@ -181,6 +196,21 @@ func (p *pool) status(s *Status) (watched map[*Mailbox]bool) {
 	return watched
 }
 
+// notices shows the connection of NOTIFY, until end.
+func (p *pool) notices(client *imapconn.Client) (end func()) {
+	c := &conn{client: client, used: time.Now()}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.noticing = c
+	return func() {
+		p.mu.Lock()
+		p.noticing = nil
+		p.leaving = append(p.leaving, c)
+		p.mu.Unlock()
+		p.spend(c)
+	}
+}
+
 // spend counts what a connection has moved that is over.
 func (p *pool) spend(c *conn) {
 	p.mu.Lock()
@@ -195,17 +225,13 @@ func (p *pool) spend(c *conn) {
 	p.spentOut += was.Out
 }
 
-// status says how fresh a mailbox is; watched: a connection idles on it.
-func (m *Mailbox) status(watched bool) MailboxStatus {
+// status says how fresh a mailbox is.
+func (m *Mailbox) status() MailboxStatus {
 	st := MailboxStatus{
 		Name:       m.full(),
 		WireName:   m.WireName(),
 		LookedInto: time.Unix(0, m.touched.Load()),
-		By:         ByPoll,
 		Fresh:      m.fresh() != nil,
-	}
-	if watched {
-		st.By = ByIDLE
 	}
 	if s := m.snap.Load(); s != nil {
 		st.Messages, st.Loaded, st.UIDValidity = s.Len(), true, s.validity

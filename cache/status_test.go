@@ -162,3 +162,40 @@ func TestStatusUnderLoad(t *testing.T) {
 		t.Errorf("%d mailboxes", len(st.Mailboxes))
 	}
 }
+
+func TestStatusShowsTheConnectionOfNotify(t *testing.T) {
+	n := newNotifier(t)
+	a, one, _ := n.open(t)
+	notices := func() (c ConnectionStatus, ok bool) {
+		for _, c := range a.Status().Connections {
+			if c.Notices {
+				return c, true
+			}
+		}
+		return ConnectionStatus{}, false
+	}
+	eventually(t, patience, "NOTIFY", func() bool { _, ok := notices(); return ok && a.noticed() })
+	if c, _ := notices(); c.In == 0 || c.Out == 0 || c.Mailbox != "" || c.Users != 0 || c.Idling {
+		t.Errorf("%+v", c)
+	}
+	leave(t, a, one)
+	eventually(t, patience, "told of by NOTIFY where nobody idles", func() bool {
+		for _, m := range a.Status().Mailboxes {
+			if m.By == ByNOTIFY {
+				return true
+			}
+		}
+		return false
+	})
+	before := a.Status()
+	first, _ := notices()
+	n.Cut()
+	eventually(t, patience, "it is over", func() bool {
+		st := a.Status()
+		if st.In < before.In || st.Out < before.Out {
+			t.Errorf("%d and %d octets, then %d and %d", before.In, before.Out, st.In, st.Out)
+		}
+		c, ok := notices()
+		return !ok || !c.Since.Equal(first.Since)
+	})
+}

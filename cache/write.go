@@ -94,11 +94,17 @@ func (m *Mailbox) removed(e *epoch, uid UID) {
 	m.learnGone(e, uid)
 }
 
-// doubt has a mailbox looked at anew of which it is not known what a command has done.
-func (m *Mailbox) doubt(uid UID) {
-	if uid != 0 {
-		m.ours.kept(uid)
+// inDoubt reports whether it is not known what became of a change.
+func inDoubt(err error) bool {
+	switch KindOf(err) {
+	case IO, Timeout, Busy, Interrupted:
+		return true
 	}
+	return false
+}
+
+// doubt has a mailbox looked at anew of which it is not known what a command has done.
+func (m *Mailbox) doubt() {
 	m.news.Store(true)
 	if h := m.follow.Load(); h != nil {
 		m.lookAnew(h)

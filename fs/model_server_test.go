@@ -108,10 +108,10 @@ type op struct {
 	c        *change
 	from, to place
 	file     *file
-	text     *text // of file, when it began
-	vague    bool  // the server did not say what came of a step
-	earlier *stored // what was sent from file before, and is not known by its UID
-	held    *result // of its step, which was done
+	text     *text   // of file, when it began
+	vague    bool    // the server did not say what came of a step
+	earlier  *stored // what was sent from file before, and is not known by its UID
+	held     *result // of its step, which was done
 }
 
 func (w *world) find(m ref) *stored {
@@ -157,7 +157,7 @@ func (w *world) erase(s *stored, by *text) {
 	case s.lost:
 	case w.condemned[s]:
 		for p, f := range w.n.aside {
-			if e := w.n.lookup(p); by == nil && w.find(f.base) == s && e.kind == foundFile && e.file.unsent() && !w.unwanted[e.file] && w.spooled(e.file).sent == nil {
+			if e := w.n.lookup(p); by == nil && w.find(f.base) == s && e.kind == foundFile && e.file.unsent() && !w.unwanted[e.file] && w.spooled(e.file).sent == nil && w.find(e.file.base) == nil && w.copies[s.text.body] == 0 {
 				w.Fatalf("%d/%d is deleted, and its new text at %v is not sent", box, uid, p)
 			}
 		}

@@ -129,7 +129,11 @@ func (w *world) place() place {
 		slices.Sort(there)
 		return place{box, rapid.SampledFrom(there).Draw(w.T, "name")}
 	}
-	return place{box, rapid.SampledFrom(modelNames).Draw(w.T, "name")}
+	p := place{box, rapid.SampledFrom(modelNames).Draw(w.T, "name")}
+	if s := w.seen0(p); s.stored != nil && s.stored.lost {
+		w.Skip("nobody knows yet that this arrived: the spool settles it")
+	}
+	return p
 }
 
 // A seen is what a name shows.
@@ -138,8 +142,8 @@ type seen struct {
 	file   *file
 	stored *stored
 
-	unknown bool // which message it is
-	gone    bool // expunged by another client, which the mount has not heard yet
+	based bool // the file has, or had when the mount last heard, a message
+	gone  bool // expunged by another client, which the mount has not heard yet
 }
 
 // listing is what a person sees: all names of both mailboxes.
@@ -202,7 +206,7 @@ func (w *world) seen(what found) seen {
 		return seen{text: m.text, stored: m}
 	}
 	f := what.file
-	s := seen{file: f, stored: w.find(f.base), unknown: f.unknown()}
+	s := seen{file: f, stored: w.find(f.base), based: f.base.validity != 0}
 	if f.whole || w.spool[f] != nil && w.spool[f].text != nil {
 		s.text = w.spool[f].text
 	} else if s.stored != nil {
@@ -322,7 +326,7 @@ func (w *world) advance(o *op, outcome int) {
 	var r result
 	if o.held != nil {
 		r, o.held = *o.held, nil
-		if sp := w.spool[o.c.step.file]; o.c.step.kind == stepSend && sp.unknown != nil {
+		if sp := w.spool[o.c.step.file]; o.c.step.kind == stepSend && sp.unknown != nil && r.err == nil && !r.changed {
 			sp.unknown.message.lost, sp.unknown = false, nil
 		}
 	} else {
@@ -401,6 +405,11 @@ func (w *world) judge(o *op, before map[place]seen) {
 		}
 	}
 	src := before[o.from]
+	for _, s := range before {
+		if s.stored != nil && s.stored.lost {
+			return // somebody has opened by its number what its sender does not know of
+		}
+	}
 	for p, s := range before {
 		if s.text == nil || p == o.from || o.kind == "rename" && p == o.to {
 			continue
@@ -440,7 +449,7 @@ func (w *world) judge(o *op, before map[place]seen) {
 			w.Fatalf("%s: it is still listed", w.tell(o))
 		}
 	case "link":
-		if after[o.to].text != src.text || after[o.from].text != src.text {
+		if _, listed := before[o.from]; listed && (after[o.to].text != src.text || after[o.from].text != src.text) {
 			w.Fatalf("%s: one of them shows something else", w.tell(o))
 		}
 	case "rename":
@@ -455,7 +464,7 @@ func (w *world) judgeRename(o *op, before, after map[place]seen, left map[int]in
 		return
 	}
 	now := after[o.to]
-	away := (src.stored != nil || src.unknown) && o.from.box != o.to.box
+	away := (src.stored != nil || src.based) && o.from.box != o.to.box
 	if now.gone {
 		return // put aside, and its message is expunged
 	}
@@ -468,7 +477,7 @@ func (w *world) judgeRename(o *op, before, after map[place]seen, left map[int]in
 	if s, ok := after[o.from]; ok && s.text != nil && s.text == src.text && s.stored == src.stored && s.file == src.file {
 		w.Fatalf("%s: the old name means it, too", w.tell(o))
 	}
-	if !had || was.text == nil || was.text == src.text {
+	if !had || was.text == nil || was.text == src.text || src.based && src.stored == nil {
 		return
 	}
 	same := src.text != nil && (was.text.id == src.text.id || src.text.from(was.text))

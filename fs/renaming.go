@@ -208,12 +208,12 @@ func (r renaming) away() {
 		r.vanished(r.x)
 		taken := r.lookup(r.to).kind == foundFile
 		switch {
-		case r.f != nil && (r.f.opens > 0 || r.f.unsent()) && !taken:
+		case r.f != nil && (r.f.opens > 0 || r.f.dirty()) && !taken:
 			r.f.base = ref{}
 			r.rebind()
 			r.setBase(r.f, y)
-		case r.f != nil && r.f.unsent():
-			// Written meanwhile: it stays where it is, and is sent as new.
+		case r.f != nil && r.f.dirty():
+			// Written meanwhile: it stays where it is, without a base.
 		case r.f != nil:
 			r.remove(r.f)
 			fallthrough

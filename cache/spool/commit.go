@@ -69,7 +69,7 @@ func (e *Entry) older(in *Info) (old []*Entry, open *Entry, unlock func()) {
 			continue
 		}
 		switch {
-		case was.State == Ready || was.State == Refused:
+		case was.State == Ready || was.State == Refused || was.State == Changed && was.UID == 0:
 			in.Replaces = was.Replaces
 		case was.UID != 0:
 			in.Replaces = was.Where()

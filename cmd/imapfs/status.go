@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"runtime"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -26,6 +27,7 @@ type report struct {
 	PID        int       `json:"pid"`
 	Version    string    `json:"version"`
 	Time       time.Time `json:"time"` // when it was made
+	Goroutines int       `json:"goroutines"`
 	cache.Status
 	Errors []fs.Cause `json:"errors"` // the last ten, the newest last
 }
@@ -174,6 +176,8 @@ func use(c cache.ConnectionStatus) string {
 	switch {
 	case c.Users > 0:
 		return fmt.Sprintf("%d at work", c.Users)
+	case c.Notices:
+		return "NOTIFY"
 	case c.Idling:
 		return "IDLE"
 	}
@@ -223,10 +227,12 @@ func size(n int64) string {
 func newReport(o *options, account *cache.Account, server *fs.Server, s *secrets) report {
 	r := report{
 		MountPoint: o.MountPoint, Account: o.name(), PID: os.Getpid(), Version: version(), Time: time.Now(),
-		Status: account.Status(), Errors: server.Causes(),
+		Goroutines: runtime.NumGoroutine(),
+		Status:     account.Status(), Errors: server.Causes(),
 	}
 	short := func(text string) string { return cut(s.blank(text), logOctets) }
-	r.Down = short(r.Down)
+	r.Down, r.Resting = short(r.Down), short(r.Resting)
+	r.Resting = short(r.Resting)
 	for i := range r.Errors {
 		r.Errors[i].Text = short(r.Errors[i].Text)
 	}
