@@ -26,7 +26,14 @@ func (d *Draft) append(j *job, m *Mailbox, g *generation) error {
 	if err != nil {
 		return d.unlessLost(j, g, err)
 	}
-	defer l.release()
+	released := false
+	release := func() {
+		if !released {
+			released = true
+			l.release()
+		}
+	}
+	defer release()
 	if in.NUL && !l.client.Caps().Has("BINARY") {
 		return d.refuse(g, errNUL)
 	}
@@ -44,6 +51,7 @@ func (d *Draft) append(j *job, m *Mailbox, g *generation) error {
 	data, err := l.client.Append(d.a.ctx, m.WireName(), imapconn.NewMessage{
 		Text: &counted{out: out, n: &d.a.drafts.octets}, Size: out.Length, Flags: in.Flags, Date: in.Date, Binary: in.NUL,
 	})
+	release() // what comes next may want a connection of its own
 	if err != nil {
 		m.settle()
 		return d.failed(j, m, g, err, moves)

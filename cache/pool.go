@@ -250,7 +250,7 @@ func (p *pool) serve(w *waiter, before int) bool {
 		return true
 	}
 	if w.write && p.writers() >= p.maxWriters() {
-		if c := p.least(func(c *conn) bool { return c.writes() && !c.wanted }, (*conn).busy); c != nil {
+		if c := p.least(func(c *conn) bool { return c.writes() && c.users > 0 && !c.wanted }, (*conn).busy); c != nil {
 			c.wanted = true
 		}
 		return false
@@ -356,7 +356,7 @@ func (p *pool) toLeave() *conn {
 	var best *conn
 	for _, c := range p.conns {
 		switch {
-		case c.wanted || !c.alive():
+		case c.wanted || c.users == 0 || !c.alive():
 		case best == nil || c.busy() < best.busy(),
 			c.busy() == best.busy() && c.idler != nil && best.idler != nil && c.lookedInto() < best.lookedInto():
 			best = c

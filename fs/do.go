@@ -193,7 +193,10 @@ func (s *Server) sendText(st step) result {
 		e.mu.Unlock()
 		return result{changed: true}
 	}
-	to := fate{name: f.at.name, date: f.date, edit: l.copied}
+	// sed and perl leave lines without their CR. What has a date of its own is a copy, whose
+	// octets are to stay.
+	edit := l.copied || st.like.uid != 0 && f.date.IsZero()
+	to := fate{name: f.at.name, date: f.date, edit: edit}
 	again := !f.dirty() // it has arrived, and is to have another date
 	scratch := f.scratch
 	e.mu.Unlock()
