@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"syscall"
+	"time"
 
 	"bazil.org/fuse"
 
@@ -25,6 +26,10 @@ func (ws *waits) spawn(f func()) bool {
 	return true
 }
 
+// changeLimit is how long a change may take as long as its octets move: package cache bounds
+// the silence, and each command that sends no text, by Options.Timeout.
+const changeLimit = time.Hour
+
 // changing answers a request that changes something. work is done to its end, also
 // when the program that asked is interrupted, or its deadline is over. Until the kernel
 // has its answer it holds the directories, so their news is held back.
@@ -33,6 +38,7 @@ func (s *Server) changing(r fuse.Request, dirs []*directory, work func() (reply 
 		d.hold()
 	}
 	w := s.newWaiting(r.Hdr().Node)
+	w.limit = changeLimit
 	w.then = func() {
 		for _, d := range dirs {
 			s.release(d)

@@ -273,6 +273,11 @@ func (s *Server) sendText(st step) result {
 			sent.Validity, sent.UID = found.validity, found.uid
 		}
 	}
+	if snap := d.box.Snapshot(); snap != nil && sent.UID != 0 {
+		if _, there := snap.Find(sent.UID); !there {
+			d.box.Load(s.ctx) // its name is to lead to it at once
+		}
+	}
 	r := result{validity: sent.Validity, uid: sent.UID}
 	for _, m := range rest {
 		if m.uid == sent.UID && m.validity == sent.Validity && m.box == st.box {

@@ -18,6 +18,7 @@ import (
 type options struct {
 	Account    accountURL // user and port filled in
 	MountPoint string     // absolute
+	State      string     // the spool, where it is not the account's own; of a demo
 	Dir        string     // where relative names begin and commands are run
 
 	User            string
