@@ -94,10 +94,10 @@ func TestAnAppendCutAnywhereArrivesOnce(t *testing.T) {
 				}
 				eventually(t, patient, "it arrives by itself", func() bool { return len(a.Pending()) == 0 })
 			}
-			for at := int64(0); at < int64(size+80); at += 17 {
+			for at := int64(0); at < int64(size+80); at += 29 {
 				try(func() { up.set(at) })
 			}
-			for at := int64(1); at < 60; at += 11 {
+			for at := int64(1); at < 60; at += 17 {
 				try(func() { proxy.CutAfter(at) })
 			}
 			proxy.CutAfter(-1)
