@@ -13,6 +13,12 @@ import (
 // append sends a text that is ready, once. A refusal is noted in the spool, and so is
 // whether a server that was lost may have it.
 func (d *Draft) append(j *job, m *Mailbox, g *generation) error {
+	select {
+	case d.a.drafts.slots <- struct{}{}:
+		defer func() { <-d.a.drafts.slots }()
+	case <-d.a.ctx.Done():
+		return errClosed
+	}
 	in := g.Info()
 	moves := m.moves.Load()
 	t, err := m.landing(j)

@@ -182,7 +182,7 @@ func (a *Account) checkOne(j *job, c check, sizes map[UID]int64, wire UIDValidit
 			// Another client has moved or removed it, or UIDs count anew.
 		case !there:
 			return false
-		case size != in.Length || in.EightBit || in.NUL:
+		case size != in.Length || in.EightBit:
 			same, size, err := m.sameText(j, in)
 			if err != nil {
 				return false

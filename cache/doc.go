@@ -141,8 +141,8 @@
 // not sent again: it is an error, and there may be a copy.
 //
 // A text that another client has put into the mailbox since, and that is the same octet by
-// octet, is taken for ours where the answer to ours was lost. A text with NUL that is
-// stored otherwise, or that a server has changed, is kept and listed (Pending).
+// octet, is taken for ours where the answer to ours was lost. Of a text with NUL only the
+// size is compared: BODY[] cannot have it (Dovecot gives 0x80).
 //
 // # Locks
 //

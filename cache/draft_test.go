@@ -23,7 +23,7 @@ func spooled(t testing.TB) settings {
 // hastily has an account wait less between its tries.
 func hastily(c *Config, _ *imapconn.Dialer) {
 	c.pauses = &draftPauses{
-		looks: []time.Duration{0, 100 * time.Millisecond, 300 * time.Millisecond},
+		looks: []time.Duration{0, 200 * time.Millisecond, 500 * time.Millisecond, 3 * time.Second}, // a busy server may be late
 		first: 10 * time.Millisecond, last: 200 * time.Millisecond, check: 20 * time.Millisecond, linger: time.Minute,
 	}
 }

@@ -84,7 +84,7 @@ func TestNUL(t *testing.T) {
 	d = draft(t, a, box(t, a, "A"), "new", body)
 	send(t, d, Fate{Box: box(t, a, "A")})
 	d.Close()
-	flushed(t, a) // which compares what Dovecot has
+	flushed(t, a)
 	if n := len(p.list("A")); n != 2 {
 		t.Errorf("%d messages", n)
 	}

@@ -116,13 +116,6 @@ func wayOut(k Kind) string {
 // deliver brings a generation to the server, or says why not. Lost connections are
 // worth another try while there is time.
 func (d *Draft) deliver(g *generation) error {
-	ds := d.a.drafts
-	select {
-	case ds.slots <- struct{}{}:
-		defer func() { <-ds.slots }()
-	case <-d.a.ctx.Done():
-		return errClosed
-	}
 	j := d.a.newJob()
 	defer func() { j.finish(nil) }()
 	for {
