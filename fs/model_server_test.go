@@ -157,7 +157,7 @@ func (w *world) erase(s *stored, by *text) {
 	case s.lost:
 	case w.condemned[s]:
 		for p, f := range w.n.aside {
-			if e := w.n.lookup(p); by == nil && w.find(f.base) == s && e.kind == foundFile && e.file.unsent() && !w.unwanted[e.file] && w.spooled(e.file).sent == nil && w.find(e.file.base) == nil && w.copies[s.text.body] == 0 {
+			if e := w.n.lookup(p); by == nil && len(w.running) <= 1 && w.find(f.base) == s && e.kind == foundFile && e.file.unsent() && !w.unwanted[e.file] && w.spooled(e.file).sent == nil && w.find(e.file.base) == nil && w.copies[s.text.body] == 0 {
 				w.Fatalf("%d/%d is deleted, and its new text at %v is not sent", box, uid, p)
 			}
 		}

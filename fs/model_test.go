@@ -23,7 +23,7 @@ var modelMailboxes = []string{"%31"}
 // state of names and edits, and judges by a server, a spool and a person's idea of it.
 // The programs are always the same ones, unless -rapid.seed and -rapid.checks are given.
 func TestNamesAndEdits(t *testing.T) {
-	for name, value := range map[string]string{"rapid.seed": "17", "rapid.checks": "400", "rapid.nofailfile": "true"} {
+	for name, value := range map[string]string{"rapid.seed": "17", "rapid.checks": "1500", "rapid.nofailfile": "true"} {
 		if f := flag.Lookup(name); f.Value.String() == f.DefValue {
 			if err := f.Value.Set(value); err != nil {
 				t.Fatal(err)

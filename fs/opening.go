@@ -127,8 +127,12 @@ func (n *names) close(f *file) closed {
 	return closed{}
 }
 
-// dated is utimens of a file.
+// dated is utimens of a file, to a date that is not its own. EPERM: it is a
+// message that was opened and not changed, and not ours.
 func (n *names) dated(f *file, t time.Time) *change {
+	if f.arrived && !f.ours && !f.dirty() && !f.scratch {
+		return finished(syscall.EPERM)
+	}
 	f.date = t
 	n.note(f)
 	if f.dirty() || f.scratch || !f.ours || f.at.name == "" {

@@ -211,7 +211,7 @@ func (r renaming) away() {
 		case r.f != nil && (r.f.opens > 0 || r.f.dirty()) && !taken:
 			r.f.base = ref{}
 			r.rebind()
-			r.setBase(r.f, y)
+			r.came(r.f, y)
 		case r.f != nil && r.f.dirty():
 			// Written meanwhile: it stays where it is, without a base.
 		case r.f != nil:
