@@ -25,7 +25,6 @@ type edits struct {
 	over   map[*change]chan struct{} // closed when it is; of those that are waited for
 	told   chan struct{}             // closed at the next news of a text
 	owners map[fuse.NodeID]owner
-	adopt  sync.Once
 }
 
 func newEdits(w writer, n naming) *edits {
