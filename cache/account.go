@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"imapfs/cache/spool"
 	"imapfs/imapconn"
 )
 
@@ -41,8 +42,17 @@ type Config struct {
 	// Ledger counts what moves, and bounds it (Config.Dial's imapconn.Dialer has its
 	// Traffic). Nil: nobody counts. Close writes it.
 	Ledger *Ledger
+	// OnDelete is what Mailbox.Delete does where the server leaves a choice.
+	OnDelete OnDelete
+	// State is the directory of the spool (cache/spool), in which what is in flight
+	// outlives a crash. Empty: nothing does, and what is hidden is so until Close.
+	State string
+	// AnyText has texts sent, too, whose first line is no header field.
+	AnyText bool
 	// Logger is told what a user can do something about, once. Nil: nobody.
 	Logger *slog.Logger
+
+	pauses *draftPauses // of tests; nil: usualPauses
 }
 
 const (
@@ -76,7 +86,9 @@ type Account struct {
 
 	indexed atomic.Int64 // messages in the snapshots of the mailboxes in the tree
 
-	quota quota
+	quota  quota
+	spool  *spool.Spool // nil: what is in flight is not noted
+	drafts *drafts
 
 	notices *notices
 	recents recents
@@ -102,6 +114,10 @@ type Account struct {
 // *Error.
 func Open(ctx context.Context, cfg Config) (*Account, error) {
 	a := newAccount(ctx, cfg)
+	if err := a.openSpool(); err != nil {
+		a.Close()
+		return nil, err
+	}
 	if err := a.begin(ctx); err != nil {
 		a.Close()
 		return nil, err
@@ -110,6 +126,7 @@ func Open(ctx context.Context, cfg Config) (*Account, error) {
 	a.spawn(a.watch)
 	a.spawn(a.poll)
 	a.spawn(a.notices.run)
+	a.recoverDrafts()
 	return a, nil
 }
 
@@ -135,6 +152,7 @@ func newAccount(ctx context.Context, cfg Config) *Account {
 	a.pool = newPool(a)
 	a.texts = newTexts(cfg.CacheBytes)
 	a.crier = newCrier(a.ctx)
+	a.drafts = newDrafts(cfg.pauses)
 	a.notices = newNotices(a)
 	a.trees.init(a)
 	return a
@@ -147,6 +165,7 @@ func (a *Account) begin(ctx context.Context) error {
 		return err
 	}
 	a.pool.add(first)
+	a.unpark(ctx)
 	if _, err := a.LoadTree(ctx); err != nil {
 		return err
 	}
@@ -169,6 +188,11 @@ func (a *Account) Close() error {
 		a.stop()
 	}
 	a.group.Wait()
+	if a.spool != nil && !was {
+		if err := a.spool.Close(); err != nil {
+			a.log.Warn("the spool is not closed well; what it holds is looked at by the next mount", "err", err)
+		}
+	}
 	if a.cfg.Ledger != nil && !was {
 		return a.cfg.Ledger.Close()
 	}

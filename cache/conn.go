@@ -39,6 +39,9 @@ func newSelection(m *Mailbox) *selection {
 	return &selection{box: m, moves: m.moves.Load(), since: time.Now(), hear: newHearing(m), entered: make(chan struct{})}
 }
 
+// writes reports whether a mailbox is selected for changes.
+func (c *conn) writes() bool { return c.sel != nil && c.sel.hear.write }
+
 // renamed reports whether the mailbox has had another name since. The server may
 // go on with what was selected under the old one, or end it, or follow the name.
 func (s *selection) renamed() bool { return s.moves != s.box.moves.Load() }

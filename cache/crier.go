@@ -12,8 +12,9 @@ type crier struct {
 	wake     chan struct{} // holds one
 	observer Observer      // guarded by mu
 
-	mu    sync.Mutex // innermost
-	queue []news
+	mu     sync.Mutex // innermost
+	queue  []news
+	drafts []func(DraftObserver) // told behind the queue
 }
 
 // news is one change: of the tree where mailbox is nil.
@@ -51,6 +52,16 @@ func (c *crier) cry(n news) {
 	wake(c.wake)
 }
 
+// cryDraft queues news of a draft.
+func (c *crier) cryDraft(f func(DraftObserver)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.observer.(DraftObserver); ok {
+		c.drafts = append(c.drafts, f)
+		wake(c.wake)
+	}
+}
+
 // run tells until the account is closed.
 func (c *crier) run() {
 	for {
@@ -60,8 +71,8 @@ func (c *crier) run() {
 			return
 		}
 		c.mu.Lock()
-		queue, o := c.queue, c.observer
-		c.queue = nil
+		queue, drafts, o := c.queue, c.drafts, c.observer
+		c.queue, c.drafts = nil, nil
 		c.mu.Unlock()
 		for _, n := range queue {
 			if n.mailbox == nil {
@@ -69,6 +80,9 @@ func (c *crier) run() {
 			} else {
 				o.MailboxChanged(n.mailbox, n.old, n.new)
 			}
+		}
+		for _, f := range drafts {
+			f(o.(DraftObserver))
 		}
 	}
 }

@@ -24,7 +24,16 @@
 //     with UIDNEXT, sizes and dates. In doubt it is a new one.
 //   - Whoever waits does so until his context ends and no longer. The work goes on;
 //     it is done once, whoever asks, and on another connection where one dies.
-//   - Nothing is changed on the server: EXAMINE and BODY.PEEK[].
+//   - Nothing is changed on the server by reading: EXAMINE and BODY.PEEK[].
+//   - A text that is to be sent is in the spool until the server has it, octet by octet, as
+//     far as that can be told. It is sent once: where the answer was lost it is looked for
+//     before it is sent again.
+//   - A change is done once, and is in the Tree and the Snapshots when it is acknowledged.
+//     One whose answer is lost is looked for before it is sent again. What a listing, an
+//     EXPUNGE or EXISTS says of it later is no news (ours.go).
+//   - Nothing is expunged that was not deleted here: UID EXPUNGE and UID MOVE only, else the
+//     message is marked and hidden (hide.go). A mailbox is deleted only after it was found
+//     empty under a name that nothing is delivered to (remove.go).
 //
 // # How it is done
 //
@@ -66,6 +75,13 @@
 // 1 KB a second: with some hundred mailboxes and more it asks for the tree, and about each
 // mailbox, less often.
 //
+// Changes (write.go, and a file for each) go over connections of their own, selected by
+// SELECT, one or two of the pool and never all of it (writers.go). One of a message costs a round
+// trip: UID STORE, UID EXPUNGE and the question what is left share a flight; a UID
+// MOVE names the new UID, and the rest of the record is known. Who renames or removes a
+// mailbox has the pool leave it and those below, and nobody lists the tree meanwhile. What
+// must not be forgotten by a crash is in the journal of package spool.
+//
 // [Account.Status] says what all of this is doing, from memory; [Account.Refresh] has
 // everything looked at anew, where a hint is not enough.
 //
@@ -78,6 +94,14 @@
 // time, and used over one connection less (throttle.go); who cannot wait so long is
 // Busy at once. The octets of the last 24 hours are counted in a Ledger, which may
 // bound them (ledger.go): then texts that are not cached are Quota.
+//
+// A [Draft] (draft.go) is a file that is being written. Send commits it and has it sent
+// (send.go, append.go) by the draft's own goroutine (retry.go), which goes on when nobody
+// waits any more. UIDVALIDITY and UIDNEXT are in the spool before; a text whose APPEND was
+// cut off behind its last octet is looked for among the messages that are its size
+// (settle.go). What has arrived is in the snapshot at once and is checked behind, many at
+// a time (check.go): a server may say OK and have other octets. What the text replaces
+// is deleted when it is checked. The next daemon goes on where this one ended (recover.go).
 //
 // # Limits
 //
@@ -98,6 +122,10 @@
 //	maxMailboxStatus      1000 mailboxes in a Status
 //	maxLedger             16 KiB of a ledger's file; 25 hours are counted
 //	maxRest               5 min for which a server is left alone that names no time; an hour if it does
+//	oursKept              1 to 2 min for which a message that we have removed is listed by nobody
+//	oursOldest            10 s for which hints about a mailbox are put off at most while we change it
+//	maxSending            4 texts on their way to the server at once
+//	maxLingering          256 texts that have arrived, kept for a minute for another date
 //	maxAsked, maxExamined 64 new names asked about, 16 examined, when a mailbox vanishes
 //
 // # Caveats
@@ -108,19 +136,29 @@
 // believed that says which flags have changed; only a number of messages, or of
 // unseen ones, that does not fit has the mailbox listed.
 //
+// While we change a mailbox what another client does in it may be seen 10 s late, where
+// the index follows no connection that has it selected. A COPY whose answer is lost is
+// not sent again: it is an error, and there may be a copy.
+//
+// A text that another client has put into the mailbox since, and that is the same octet by
+// octet, is taken for ours where the answer to ours was lost. Of a text with NUL only the
+// size is compared: BODY[] cannot have it (Dovecot gives 0x80).
+//
 // # Locks
 //
 // None is held over the network, over a callback of the Observer, or while
 // waiting for anything but another lock. In this order; what stands on one line is
 // never held together:
 //
+//	Draft.mu (over the spool's disk)
 //	vigil.mu
 //	trees.mu
 //	index.mu
 //	texts.mu, pool.mu
 //	hearing.mu
 //	looks.mu
-//	crier.mu, job.mu, quota.mu, notices.mu, recents.mu, Ledger.mu (over its file, which is local and small)
+//	drafts.mu, crier.mu, job.mu, quota.mu, notices.mu, recents.mu, Ledger.mu (over its file, which is local and small)
+//	ours.mu, the locks of package spool that are not held over its disk
 //	Account.mu
 //
 // [Account.Tree], [Mailbox.Snapshot] and all that a Snapshot answers take no lock;

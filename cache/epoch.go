@@ -130,6 +130,7 @@ func (m *Mailbox) shuffle(old *epoch) *epoch {
 // begun makes e the epoch of now. index.mu is held.
 func (m *Mailbox) begun(e *epoch) {
 	m.index.gone = nil
+	m.ours.forget()
 	if m.current.Swap(e) != nil {
 		m.account.log.Info("mailbox has a new UIDVALIDITY", "mailbox", m.full(), "uidvalidity", e.validity)
 		m.stir(true)

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"imapfs/cache/spool"
 	"imapfs/imapconn"
 )
 
@@ -29,10 +30,12 @@ const (
 	Interrupted      // the caller's context was cancelled
 	Timeout          // no answer inside the deadline
 	IO               // the connection is lost, or the answer cannot be used
+	NotEmpty         // the mailbox has messages, or others below it
+	Invalid          // a name or a flag that no server could take
 )
 
 var kindNames = [...]string{"", "does not exist", "stale", "access denied", "read-only", "not offered",
-	"over quota", "too big", "exists", "busy", "interrupted", "timeout", "i/o"}
+	"over quota", "too big", "exists", "busy", "interrupted", "timeout", "i/o", "not empty", "invalid"}
 
 // String names the kind.
 func (k Kind) String() string {
@@ -104,6 +107,7 @@ var codeKinds = map[string]Kind{
 	"APPENDLIMIT":          TooBig,
 	"ALREADYEXISTS":        Exists,
 	"INUSE":                Busy,
+	"HASCHILDREN":          NotEmpty,
 	"LIMIT":                Busy,
 	"THROTTLED":            Busy,
 	"UNAVAILABLE":          Busy,
@@ -141,10 +145,20 @@ func KindOf(err error) Kind {
 		return IO
 	case errors.Is(err, imapconn.ErrNotOffered):
 		return NotOffered
+	case errors.Is(err, imapconn.ErrReadOnly):
+		return ReadOnly
 	case errors.Is(err, imapconn.ErrTooLarge), errors.Is(err, errFlagSets), errors.Is(err, errIndexed):
 		return TooBig
+	case errors.Is(err, spool.ErrFull):
+		return Quota
+	case errors.Is(err, imapconn.ErrAppendLimit), errors.Is(err, spool.ErrTooLong):
+		return TooBig
+	case errors.Is(err, errNotMail), errors.Is(err, errNUL):
+		return Invalid
 	case errors.Is(err, errExpunged), errors.Is(err, errValidity), errors.Is(err, errResized):
 		return Stale
+	case errors.Is(err, errKept):
+		return Busy
 	case errors.Is(err, errGone), errors.Is(err, errNoMessages):
 		return NotExist
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, errPatience):

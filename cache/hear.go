@@ -14,13 +14,15 @@ import (
 // connection.
 type hearing struct {
 	box   *Mailbox
+	write bool         // by SELECT, to change what is in it
 	idled atomic.Int64 // since when an IDLE stands on the connection, Unix nanoseconds; 0: none
 
-	mu      sync.Mutex      // taken in callbacks; before looks.mu and Account.mu
-	over    bool            // the selection has ended: nothing more will be heard
-	follows bool            // the index follows it, or is about to
-	listing bool            // all are being listed: nothing needs a name
-	took    UID             // whoever lists has the flags of it that are heard next; of the reading goroutine
+	mu      sync.Mutex // taken in callbacks; before looks.mu and Account.mu
+	over    bool       // the selection has ended: nothing more will be heard
+	follows bool       // the index follows it, or is about to
+	listing bool       // all are being listed: nothing needs a name
+	took    UID        // whoever lists has the flags of it that are heard next; of the reading goroutine
+	said    imapconn.SelectData
 	count   int             // messages there are, by EXISTS and EXPUNGE
 	counted bool            // EXISTS of the EXAMINE is in count
 	modSeq  imapconn.ModSeq // all changes up to it have been told
@@ -38,9 +40,10 @@ const maxHeard = 1 << 20
 
 // events is what was heard and is not in the index yet.
 type events struct {
-	grown    bool   // more messages
-	changed  bool   // something that has no name
-	lost     string // message numbers do not hold any more, and why
+	grown    bool                // more messages
+	changed  bool                // something that has no name
+	lost     string              // message numbers do not hold any more, and why
+	ours     []imapconn.UIDRange // went because of us: no news, and not in the snapshot that is seen
 	expunged []UID
 	vanished []imapconn.UIDRange
 	flags    heardFlags
@@ -50,6 +53,13 @@ var _ imapconn.Recorder = (*hearing)(nil)
 
 func newHearing(m *Mailbox) *hearing { return &hearing{box: m} }
 
+// answer is what the EXAMINE or SELECT said.
+func (h *hearing) answer() imapconn.SelectData {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.said
+}
+
 // resyncs has the EXAMINE ask for changes, where c is not nil. What is heard from
 // then on counts.
 func (h *hearing) resyncs(c *changes) {
@@ -58,6 +68,9 @@ func (h *hearing) resyncs(c *changes) {
 
 // examine selects the mailbox.
 func (h *hearing) examine(ctx context.Context, c *imapconn.Client) (imapconn.SelectData, error) {
+	if h.write {
+		return c.Select(ctx, h.box.WireName(), h)
+	}
 	if h.changes == nil || !c.QResync() {
 		return c.Examine(ctx, h.box.WireName(), h)
 	}
@@ -72,7 +85,7 @@ func (h *hearing) examine(ctx context.Context, c *imapconn.Client) (imapconn.Sel
 func (h *hearing) begin(d imapconn.SelectData) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.uidNext, h.wire = d.UIDNext, d.UIDValidity
+	h.said, h.uidNext, h.wire = d, d.UIDNext, d.UIDValidity
 	if !d.NoModSeq && h.modSeq == 0 { // else a later word was heard
 		h.modSeq = d.HighestModSeq
 	}
@@ -107,9 +120,21 @@ func (h *hearing) live() bool {
 func (h *hearing) quiet() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return !h.over && h.heard.none()
+	return !h.over && !h.hasNews()
 }
 
+// hasNews reports whether something was heard that somebody should look at. What may
+// be the message that we are just putting in can wait until it is in (settle). h.mu is held.
+func (h *hearing) hasNews() bool {
+	if h.heard.none() {
+		return false
+	}
+	rest := h.heard
+	rest.grown = false
+	return !rest.none() || !h.box.ours.isAdding()
+}
+
+// none reports whether nothing is news.
 func (e *events) none() bool {
 	return !e.grown && !e.changed && e.lost == "" && len(e.expunged) == 0 && len(e.vanished) == 0 && len(e.flags.news) == 0
 }
@@ -197,22 +222,41 @@ func (h *hearing) hasExpunged(uid UID) bool {
 func (h *hearing) note(f func(e *events)) {
 	h.mu.Lock()
 	f(&h.heard)
-	if len(h.heard.expunged)+len(h.heard.vanished) > maxHeard {
-		h.heard.expunged, h.heard.vanished, h.heard.changed = nil, nil, true
+	if len(h.heard.expunged)+len(h.heard.vanished)+len(h.heard.ours) > maxHeard {
+		h.heard.expunged, h.heard.vanished, h.heard.ours, h.heard.changed = nil, nil, nil, true
 	}
-	follows := h.follows
+	follows, news := h.follows, h.hasNews()
 	if !follows {
 		h.heard = events{}
 	}
 	h.mu.Unlock()
-	h.box.stir(!follows)
+	if news {
+		h.box.stir(!follows)
+	}
+}
+
+// settle says that what we have put in is in the snapshot, of which there are n
+// messages now: if there are no more, none of another client's is among them.
+func (h *hearing) settle(n int) {
+	h.mu.Lock()
+	if h.heard.grown && h.count <= n {
+		h.heard.grown = false
+	}
+	news := h.follows && !h.over && h.hasNews()
+	h.mu.Unlock()
+	if news {
+		h.box.stir(false)
+	}
 }
 
 // Exists implements imapconn.Recorder.
 func (h *hearing) Exists(n uint32) {
 	h.note(func(e *events) {
 		h.count, h.counted = int(n), true
-		e.grown = true
+		// Those that we have put in are in the snapshot before the server tells of them
+		// here. One of another client's makes them more in the end.
+		own := !h.listing && !h.box.busy.Load() && e.none() && h.box.ours.lately() && int(n) <= h.box.snap.Load().size()
+		e.grown = e.grown || !own
 	})
 }
 
@@ -225,6 +269,10 @@ func (h *hearing) Expunged(uid UID) {
 			return
 		}
 		h.gone.add(uid, uid)
+		if h.box.ours.hasRemoved(uid, uid) {
+			e.ours = append(e.ours, imapconn.UIDRange{First: uid, Last: uid})
+			return
+		}
 		e.expunged = append(e.expunged, uid)
 	})
 }
@@ -234,6 +282,10 @@ func (h *hearing) Vanished(first, last UID) {
 	h.note(func(e *events) {
 		h.count -= int(last-first) + 1
 		h.gone.add(first, last)
+		if h.box.ours.hasRemoved(first, last) {
+			e.ours = append(e.ours, imapconn.UIDRange{First: first, Last: last})
+			return
+		}
 		e.vanished = append(e.vanished, imapconn.UIDRange{First: first, Last: last})
 	})
 }
@@ -263,6 +315,9 @@ func (h *hearing) Flags(uid UID, flags []string) {
 		return
 	}
 	h.note(func(e *events) {
+		if h.box.ours.hasRemoved(uid, uid) || !h.listing && len(e.flags.news) == 0 && h.box.isFlagged(uid, flags) {
+			return
+		}
 		if len(e.flags.news) > h.count+spareFlags || e.flags.octets > maxFlagOctets {
 			// More is said than there are messages: a listing says it shorter.
 			e.flags, e.changed = heardFlags{}, true

@@ -18,9 +18,13 @@ const maxIndexed = 64 << 20
 type index struct {
 	mu      sync.Mutex // held over no network; before crier.mu, looks.mu
 	working bool
-	found   []edit // what readers of texts have found out since the work was begun
+	found   []finding // what others have found out since the work was begun
 
-	flags *flagSets // the worker's own while there is one
+	flags   *flagSets // the worker's own while there is one
+	strange bool      // what is seen has flags under other numbers than these
+
+	hidden imapconn.UIDSet   // see hide.go
+	hiding map[UID]time.Time // since when, of those that were hidden a moment ago
 
 	gone imapconn.UIDSet // the messages that went under the epoch of now
 }
@@ -31,13 +35,14 @@ func (m *Mailbox) startWork(e *epoch) *Snapshot {
 	m.index.mu.Lock()
 	defer m.index.mu.Unlock()
 	m.index.working, m.index.found = true, nil
+	m.busy.Store(true)
 	s := m.snap.Load()
 	if s == nil || s.validity != e.validity {
-		m.index.flags = newFlagSets()
+		m.index.flags, m.index.strange = newFlagSets(), true
 		return nil
 	}
-	if m.index.flags.full() {
-		m.index.flags = newFlagSets()
+	if m.index.strange || m.index.flags.full() {
+		m.index.flags, m.index.strange = newFlagSets(), true
 		return s.reflagged(m.index.flags)
 	}
 	return s
@@ -47,6 +52,7 @@ func (m *Mailbox) endWork() {
 	m.index.mu.Lock()
 	defer m.index.mu.Unlock()
 	m.index.working, m.index.found = false, nil
+	m.busy.Store(false)
 }
 
 // publish makes a snapshot that is whole the one that is seen. since is when the
@@ -66,7 +72,12 @@ func (m *Mailbox) publish(next *Snapshot, l *lease, since time.Time) error {
 	case m.account.indexed.Load()-int64(m.snap.Load().size())+int64(next.Len()) > maxIndexed:
 		return errIndexed
 	}
-	next, _ = next.apply(m.index.found)
+	// A session may list for a moment what another one of ours has removed.
+	now, before := m.ours.removed()
+	next = next.without(now).without(before)
+	for _, f := range m.index.found {
+		next = f.apply(next, m.index.flags)
+	}
 	m.index.found = nil
 	if m.reused(next) {
 		m.shuffle(e)
@@ -77,6 +88,7 @@ func (m *Mailbox) publish(next *Snapshot, l *lease, since time.Time) error {
 		s.flags = m.index.flags.sets
 		next = &s
 	}
+	m.index.strange = false
 	m.show(next)
 	m.checked.Store(&since)
 	return nil
@@ -105,6 +117,7 @@ func (m *Mailbox) show(next *Snapshot) {
 		return
 	}
 	s := *next
+	s.shown = nil
 	if old != nil {
 		s.gen, s.changed = old.gen+1, old.changed
 		added, removed := Diff(old, &s)
@@ -124,8 +137,9 @@ func (m *Mailbox) show(next *Snapshot) {
 	if !m.gone.Load() {
 		m.account.indexed.Add(int64(s.Len() - old.size()))
 	}
+	m.conceal(&s, old)
 	m.snap.Store(&s)
-	m.account.crier.cry(news{mailbox: m, old: old, new: &s})
+	m.account.crier.cry(news{mailbox: m, old: old.visible(), new: s.visible()})
 }
 
 // leave takes a mailbox out of the account: it is no longer in the tree.
@@ -137,20 +151,60 @@ func (m *Mailbox) leave() {
 	}
 }
 
-// learn puts into the index what a reader of a text has found out, where the
-// epoch is that of now.
-func (m *Mailbox) learn(e *epoch, what edit) {
+// finding is what somebody has found out about a message beside the work on the index.
+type finding struct {
+	edit
+	flags   []string // sorted; what it has where the edit is of flags or of a new message
+	flagged bool
+}
+
+// apply puts what was found into s, whose flags are numbered by sets.
+func (f *finding) apply(s *Snapshot, sets *flagSets) *Snapshot {
+	e := f.edit
+	if f.flagged {
+		e.flags = sets.id(f.flags)
+		if !e.flagOnly && s.find(e.uid) != nil {
+			return s // it was listed meanwhile
+		}
+	}
+	next, _ := s.apply([]edit{e})
+	if f.flagged && len(next.flags) < len(sets.sets) {
+		out := *next
+		out.flags = sets.sets
+		next = &out
+	}
+	return next
+}
+
+// learn puts into the index what was found out beside the work on it, where the epoch
+// is that of now.
+func (m *Mailbox) learn(e *epoch, what edit) { m.find(e, finding{edit: what}) }
+
+// find is learn for what may have flags. It reports whether the epoch is that of now.
+func (m *Mailbox) find(e *epoch, f finding) bool {
 	m.index.mu.Lock()
 	defer m.index.mu.Unlock()
 	s := m.snap.Load()
 	if s == nil || m.current.Load() != e || s.validity != e.validity {
-		return
+		return false
+	}
+	sets := m.index.flags
+	switch {
+	case f.flagged && m.index.working:
+		// The numbers are the worker's; others do until it publishes.
+		sets = newFlagSets()
+		s = s.reflagged(sets)
+		m.index.strange = true
+	case f.flagged && m.index.strange:
+		sets = newFlagSets()
+		s = s.reflagged(sets)
+		m.index.flags, m.index.strange = sets, false
 	}
 	if m.index.working {
-		m.index.found = append(m.index.found, what)
+		m.index.found = append(m.index.found, f)
 	}
-	next, _ := s.apply([]edit{what})
-	m.show(next)
+	m.show(f.apply(s, sets))
+	return true
 }
 
 // learnSize records the true length of a text.

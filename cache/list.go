@@ -24,7 +24,9 @@ type trees struct {
 	mu     sync.Mutex // held over no network; before crier.mu
 	boxes  map[string]*Mailbox
 	number uint32
-	own    uint64 // how often we have renamed a mailbox ourselves
+	own    uint64        // how often we have begun or ended to change the names ourselves
+	held   int           // how many changes of names are under way
+	freed  chan struct{} // closed when there is none any more; nil: there is none
 	job    *job
 	asked  time.Time // when the LIST was asked for that the tree is made of
 	sum    uint64    // of what it gave
@@ -141,9 +143,46 @@ func (t *trees) run(j *job) {
 	j.finish(err)
 }
 
-// list asks once, and again where we have renamed a mailbox meanwhile.
+// hold has nobody list the mailboxes until the function is called that it returns: what
+// is listed while we change names may be halfway.
+func (t *trees) hold() (free func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.own++
+	if t.held++; t.held == 1 {
+		t.freed = make(chan struct{})
+	}
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.own++
+		if t.held--; t.held == 0 {
+			close(t.freed)
+			t.freed = nil
+		}
+	}
+}
+
+// awaitFree waits until we change no names, or the job is over.
+func (t *trees) awaitFree(j *job) {
+	for !j.over() {
+		t.mu.Lock()
+		freed := t.freed
+		t.mu.Unlock()
+		if freed == nil {
+			return
+		}
+		select {
+		case <-freed:
+		case <-j.ctx.Done():
+		}
+	}
+}
+
+// list asks once, and again where we have changed names meanwhile.
 func (t *trees) list(j *job) error {
 	for {
+		t.awaitFree(j)
 		if err := t.listNow(j); !errors.Is(err, errOwnRename) || j.over() {
 			return err
 		}

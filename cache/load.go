@@ -40,7 +40,7 @@ func (m *Mailbox) Load(ctx context.Context) (*Snapshot, error) {
 	if err := j.await(ctx, "load", m, 0); err != nil {
 		return nil, err
 	}
-	return m.snap.Load(), nil
+	return m.Snapshot(), nil
 }
 
 // fresh gives the snapshot if it is being kept fresh.
@@ -55,7 +55,7 @@ func (m *Mailbox) fresh() *Snapshot {
 	if h := m.follow.Load(); h != nil && h.live() && !h.quiet() {
 		return nil
 	}
-	return s
+	return s.visible()
 }
 
 // join has a reader wait for work that asks the server.
@@ -78,12 +78,23 @@ func (m *Mailbox) join(ctx context.Context) *job {
 // What was heard beside the connection that the index follows is a hint: then
 // the server is asked, if the mailbox is being looked into.
 func (m *Mailbox) stir(hint bool) {
-	if hint {
-		m.news.Store(true)
-		if m.snap.Load() == nil || !m.lookedInto() || m.gone.Load() {
-			return
-		}
+	if !hint {
+		m.lookAgain(false)
+	} else if !m.putOff() {
+		m.hint()
 	}
+}
+
+// hint is stir(true), but for what is put off.
+func (m *Mailbox) hint() {
+	m.news.Store(true)
+	if m.snap.Load() != nil && m.lookedInto() && !m.gone.Load() {
+		m.lookAgain(true)
+	}
+}
+
+// lookAgain has somebody look, once more if somebody does already.
+func (m *Mailbox) lookAgain(hint bool) {
 	m.looks.mu.Lock()
 	defer m.looks.mu.Unlock()
 	switch {
@@ -245,6 +256,9 @@ const maxRounds = 50
 func (m *Mailbox) absorb(l *lease, s *Snapshot, asked bool) (*Snapshot, error) {
 	for range maxRounds {
 		heard, count, reached := l.hear.take()
+		s = s.without(setOf(heard.ours))
+		gap := m.ours.takeGap()
+		heard.grown = heard.grown || gap != 0
 		switch {
 		case heard.lost != "":
 			return nil, errors.New(heard.lost)
@@ -269,7 +283,10 @@ func (m *Mailbox) absorb(l *lease, s *Snapshot, asked bool) (*Snapshot, error) {
 		}
 		s, _ = s.apply(edits)
 		s = s.without(setOf(heard.vanished))
-		if first, ok := s.behind(); ok && heard.grown && count > 0 {
+		if first, ok := s.behind(); (ok || gap != 0) && heard.grown && count > 0 {
+			if gap != 0 && (!ok || gap < first) {
+				first = gap
+			}
 			new, err := m.fetchRecords(l, imapconn.UIDSet{{First: first, Last: math.MaxUint32}})
 			if err != nil {
 				return nil, err

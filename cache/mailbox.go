@@ -30,10 +30,13 @@ type Mailbox struct {
 	doubted atomic.Bool               // that is not to be done again before a listing
 	checked atomic.Pointer[time.Time] // when the looking began that what is published comes from
 
-	index    index
-	looks    looks
-	entered  atomic.Int64 // when the server said last which mailbox has the name, Unix nanoseconds
-	relisted time.Time    // when it was listed last; of whoever looks, one at a time
+	index     index
+	looks     looks
+	ours      ours
+	busy      atomic.Bool  // somebody works on a snapshot that nobody sees
+	saidFlags atomic.Bool  // that not all flags are kept
+	entered   atomic.Int64 // when the server said last which mailbox has the name, Unix nanoseconds
+	relisted  time.Time    // when it was listed last; of whoever looks, one at a time
 
 	strayed atomic.Int64 // when a session was given up that refused it, Unix nanoseconds
 
@@ -67,8 +70,8 @@ func (m *Mailbox) Attrs() []string { return m.listed.Load().attrs }
 func (m *Mailbox) Selectable() bool { return m.listed.Load().selectable }
 
 // Snapshot is the newest state that is known, from memory: nil until the
-// mailbox has been loaded whole.
-func (m *Mailbox) Snapshot() *Snapshot { return m.snap.Load() }
+// mailbox has been loaded whole. Messages that are hidden are not in it (hide.go).
+func (m *Mailbox) Snapshot() *Snapshot { return m.snap.Load().visible() }
 
 // full is the name for errors, logs and patterns.
 func (m *Mailbox) full() string { return strings.Join(m.Path(), "/") }

@@ -18,7 +18,13 @@ import (
 	"imapfs/imapconn/imaptest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if where := os.Getenv(crashEnv); where != "" {
+		sends(where)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // short is the time limit of most tests: long enough for a busy machine, short
 // enough to be waited for.

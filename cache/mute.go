@@ -46,7 +46,7 @@ func (a *Account) muteGrace() time.Duration { return min(muteGrace, a.cfg.Poll/4
 func (m *Mailbox) suspect(h *hearing, s *Snapshot) {
 	a := m.account
 	a.nap(nil, a.muteGrace())
-	silent := m.snap.Load() == s && !m.news.Load() && !m.lookingNow() && (h == nil || m.follow.Load() == h && h.quiet() && h.idled.Load() != 0)
+	silent := m.snap.Load() == s && !m.ours.lately() && !m.news.Load() && !m.lookingNow() && (h == nil || m.follow.Load() == h && h.quiet() && h.idled.Load() != 0)
 	j := m.verifyBehind()
 	if j.await(a.ctx, "poll", m, 0) != nil {
 		return

@@ -23,9 +23,10 @@ type pool struct {
 	conns   []*conn
 	queue   []*waiter
 	closed  bool
-	limit   int       // how many connections there may be, as the server sees it
-	limited time.Time // since when that is less than the user allows
-	apart   int       // how many of them are not lent out: that of NOTIFY
+	limit   int              // how many connections there may be, as the server sees it
+	limited time.Time        // since when that is less than the user allows
+	barred  map[*Mailbox]int // nobody selects these
+	apart   int              // how many of them are not lent out: that of NOTIFY
 
 	// See dial.go.
 	dialing   int
@@ -54,6 +55,8 @@ type pool struct {
 type want struct {
 	box    *Mailbox // to be selected; nil: any connection will do
 	beside *Mailbox // not to be selected; box is nil then
+	write  bool     // box by SELECT, and not by EXAMINE
+	leave  *Mailbox // not to be selected any more, anywhere: a connection that has it, without other users, or none
 	fresh  bool     // selected anew, nobody else using it meanwhile
 	hear   *hearing // what is to hear of the fresh selection; nil: a new one
 	spare  bool     // only one that nobody needs: none whose mailbox is watched or followed is made to leave it
@@ -72,7 +75,7 @@ type waiter struct {
 }
 
 func newPool(a *Account) *pool {
-	p := &pool{a: a, limit: a.cfg.Connections, backoff: newBackoff()}
+	p := &pool{a: a, barred: make(map[*Mailbox]int), limit: a.cfg.Connections, backoff: newBackoff()}
 	p.dials, p.redial = context.WithCancel(a.ctx)
 	p.vigil.begin()
 	return p
@@ -83,10 +86,21 @@ func newPool(a *Account) *pool {
 func (p *pool) acquire(ctx context.Context, w want) (*lease, error) {
 	p.a.awake()
 	wt := &waiter{want: w, ready: make(chan struct{})}
+	if err := p.await(ctx, wt); err != nil {
+		return nil, err
+	}
+	if wt.enter {
+		p.enter(wt.conn, wt.sel)
+	}
+	return p.entered(ctx, wt)
+}
+
+// await waits until a waiter is served.
+func (p *pool) await(ctx context.Context, wt *waiter) error {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
-		return nil, errClosed
+		return errClosed
 	}
 	p.queue = append(p.queue, wt)
 	p.dispatch()
@@ -95,16 +109,10 @@ func (p *pool) acquire(ctx context.Context, w want) (*lease, error) {
 	case <-wt.ready:
 	case <-ctx.Done():
 		if p.withdraw(wt) {
-			return nil, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
 	}
-	if wt.err != nil {
-		return nil, wt.err
-	}
-	if wt.enter {
-		p.enter(wt.conn, wt.sel)
-	}
-	return p.entered(ctx, wt)
+	return wt.err
 }
 
 // entered waits until the mailbox is selected.
@@ -231,9 +239,21 @@ func (p *pool) dispatch() {
 // serve gives a waiter a connection, or sees to it that there will be one.
 // before is how many wait longer. p.mu is held.
 func (p *pool) serve(w *waiter, before int) bool {
+	if w.leave != nil {
+		return p.serveLeaving(w)
+	}
+	if w.box != nil && p.barred[w.box] > 0 {
+		return false
+	}
 	if c := p.shared(w); c != nil {
 		p.give(w, c)
 		return true
+	}
+	if w.write && p.writers() >= p.maxWriters() {
+		if c := p.least(func(c *conn) bool { return c.writes() && c.users > 0 && !c.wanted }, (*conn).busy); c != nil {
+			c.wanted = true
+		}
+		return false
 	}
 	if c := p.unused(w); c != nil {
 		p.give(w, c)
@@ -274,7 +294,7 @@ func (p *pool) shared(w *waiter) *conn {
 		case w.box == nil:
 			return w.beside == nil || !c.has(w.beside)
 		}
-		return c.has(w.box) && c.sel.joinable()
+		return c.has(w.box) && c.writes() == w.write && c.sel.joinable()
 	}, func(c *conn) int {
 		// One that idles costs a round trip to stop it.
 		n := c.busy()
@@ -297,17 +317,18 @@ func (p *pool) unused(w *waiter) *conn {
 		switch {
 		case w.spare && w.fresh && c.sel != nil && c.sel.box.follow.Load() == c.sel.hear:
 			return followed
-		case c.has(w.box):
+		case c.has(w.box) && c.writes() == w.write:
 			return 0
 		case c.sel == nil:
 			return 1
+		case c.writes() && time.Since(c.used) < writeKept:
 		case c.sel.box.follow.Load() != c.sel.hear:
 			return 2
 		}
 		return followed
 	}
 	for _, c := range p.conns {
-		if c.users > 0 || c.wanted || !c.alive() || w.spare && rank(c) == followed {
+		if c.users > 0 || c.wanted || !c.alive() || rank(c) == followed && (w.spare || w.write && p.canGrow()) {
 			continue
 		}
 		if best == nil || rank(c) < rank(best) || rank(c) == rank(best) && c.used.Before(best.used) {
@@ -335,7 +356,7 @@ func (p *pool) toLeave() *conn {
 	var best *conn
 	for _, c := range p.conns {
 		switch {
-		case c.wanted || !c.alive():
+		case c.wanted || c.users == 0 || !c.alive():
 		case best == nil || c.busy() < best.busy(),
 			c.busy() == best.busy() && c.idler != nil && best.idler != nil && c.lookedInto() < best.lookedInto():
 			best = c
@@ -352,7 +373,7 @@ func (p *pool) give(w *waiter, c *conn) {
 		c.given, p.notBefore = true, time.Time{}
 		p.backoff.Reset()
 	}
-	if w.box != nil && (w.fresh || !c.has(w.box) || !c.sel.joinable()) {
+	if w.box != nil && (w.fresh || !c.has(w.box) || c.writes() != w.write || !c.sel.joinable()) {
 		if c.sel != nil {
 			c.sel.hear.end()
 		}
@@ -361,6 +382,7 @@ func (p *pool) give(w *waiter, c *conn) {
 		if w.hear != nil {
 			c.sel.hear = w.hear
 		}
+		c.sel.hear.write = w.write
 	}
 	if w.box != nil {
 		w.sel = c.sel

@@ -38,6 +38,8 @@ type Snapshot struct {
 	gen      uint64
 	modSeq   imapconn.ModSeq // all changes up to it are in; 0: nobody knows
 	changed  time.Time
+
+	shown *Snapshot // without those that are hidden; nil: none is
 }
 
 // chunkLen is the most messages in a chunk; a chunk that falls under chunkMin

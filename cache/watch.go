@@ -331,7 +331,7 @@ func (p *pool) wantsSpare(m *Mailbox) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range p.conns {
-		if c.idler == nil && c.has(m) {
+		if c.idler == nil && c.has(m) && !c.writes() {
 			return false
 		}
 	}

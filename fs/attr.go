@@ -48,6 +48,9 @@ func (s *Server) directoryAttr(d *directory) fuse.Attr {
 	if snap := d.box.Snapshot(); snap != nil && snap.Changed().After(changed) {
 		changed = snap.Changed()
 	}
+	if at := d.givenAt.Load(); at > changed.UnixNano() && at > 0 {
+		changed = time.Unix(0, at)
+	}
 	if changed.Before(time.Unix(0, 0)) { // also the zero time
 		changed = time.Unix(0, 0)
 	}
@@ -70,6 +73,29 @@ func (s *Server) getattr(id fuse.NodeID) (fuse.Attr, error) {
 	if q := s.generated.find(id); q != nil {
 		return s.getattrSequences(q)
 	}
+	l, base := s.resolve(id)
+	if l == nil && base == 0 {
+		return fuse.Attr{}, errStale
+	}
+	if l != nil {
+		s.edits.mu.Lock()
+		defer s.edits.mu.Unlock()
+		return s.localAttr(l), nil
+	}
+	attr, err := s.plainAttr(base)
+	if err == nil && s.edits != nil {
+		s.ownerOf(base).apply(&attr)
+		if l := s.edits.find(id); l != nil && base != id {
+			s.edits.mu.Lock()
+			attr.Inode, attr.Valid = max(l.inode, rootInode+1), 0
+			s.edits.mu.Unlock()
+		}
+	}
+	return attr, err
+}
+
+// plainAttr is what stat says of a message or mailbox if no program has said otherwise.
+func (s *Server) plainAttr(id fuse.NodeID) (fuse.Attr, error) {
 	sl, uid, err := s.node(id)
 	if err != nil {
 		return fuse.Attr{}, err

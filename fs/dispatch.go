@@ -39,20 +39,54 @@ func (s *Server) dispatch(req fuse.Request) {
 			s.serveOpen(r)
 		}
 	case *fuse.ReleaseRequest:
-		if !r.Dir {
+		switch {
+		case r.Dir:
+			r.Respond()
+		case r.Handle == handleRead:
 			s.countOpen(r.Node, -1)
+			r.Respond()
+		default:
+			r.Respond()
+			s.closeFile(r.Node)
 		}
-		r.Respond()
 	case *fuse.FlushRequest:
-		r.Respond() // kernels before 5.16 ask despite noFlush
+		if r.Handle != handleWrite {
+			r.Respond() // kernels before 5.16 ask despite noFlush
+			return
+		}
+		s.serveFlush(r, func() { r.Respond() })
 	case *fuse.FsyncRequest:
-		r.Respond() // there is nothing to write
+		if r.Dir || r.Handle != handleWrite {
+			r.Respond() // there is nothing to write
+			return
+		}
+		s.serveFlush(r, func() { r.Respond() })
+	case *fuse.CreateRequest:
+		s.serveCreate(r)
+	case *fuse.MknodRequest:
+		s.serveMknod(r)
+	case *fuse.WriteRequest:
+		s.serveWrite(r)
+	case *fuse.SetattrRequest:
+		s.serveSetattr(r)
+	case *fuse.MkdirRequest:
+		s.serveMkdir(r)
+	case *fuse.RemoveRequest:
+		s.serveRemove(r)
+	case *fuse.RenameRequest:
+		s.serveRename(r)
+	case *fuse.LinkRequest:
+		s.serveLink(r)
+	case *fuse.SymlinkRequest:
+		s.fail(r, s.refused(syscall.EPERM))
 	case *fuse.GetxattrRequest:
 		s.serveGetxattr(r)
 	case *fuse.ListxattrRequest:
 		s.serveListxattr(r)
 	case *fuse.SetxattrRequest:
-		r.RespondError(setxattr(r.Name))
+		s.serveSetxattr(r)
+	case *fuse.RemovexattrRequest:
+		s.serveRemovexattr(r)
 	case *fuse.StatfsRequest:
 		resp := s.statfs()
 		r.Respond(&resp)
@@ -60,10 +94,12 @@ func (s *Server) dispatch(req fuse.Request) {
 		r.Respond() // the kernel decides by mode (default_permissions)
 	case *fuse.ForgetRequest:
 		s.generated.forget(r.Node, r.N)
+		s.edits.forget(r.Node, r.N)
 		r.Respond()
 	case *fuse.BatchForgetRequest:
 		for _, f := range r.Forget {
 			s.generated.forget(f.NodeID, f.N)
+			s.edits.forget(f.NodeID, f.N)
 		}
 		r.Respond()
 	case *fuse.InterruptRequest:
@@ -95,6 +131,14 @@ func refusal(req fuse.Request) syscall.Errno {
 		return syscall.ENOSYS
 	}
 	return syscall.EOPNOTSUPP // fallocate, locks that were not negotiated
+}
+
+// refused is the errno of what a writable mount does not do.
+func (s *Server) refused(errno error) error {
+	if s.edits == nil {
+		return syscall.EROFS
+	}
+	return errno
 }
 
 // fail answers an error that needed no waiting.
@@ -178,14 +222,30 @@ func (s *Server) serveOpendir(r *fuse.OpenRequest) {
 }
 
 func (s *Server) serveOpen(r *fuse.OpenRequest) {
-	resp, err := s.open(r.Node, r.Flags)
+	if writes(r.Flags) && s.edits != nil {
+		s.serveOpenForWriting(r)
+		return
+	}
+	if l, id := s.resolve(r.Node); l != nil {
+		if resp, ok := s.openLocal(l); ok {
+			r.Respond(&resp)
+			return
+		}
+		s.fail(r, errStale)
+		return
+	} else if id == 0 {
+		s.fail(r, errStale)
+		return
+	}
+	_, id := s.resolve(r.Node)
+	resp, err := s.open(id, r.Flags)
 	switch err {
 	case nil:
 		s.countOpen(r.Node, 1)
 		r.Respond(&resp)
 	case errWait:
 		s.wait(r, s.newWaiting(r.Node), func(ctx context.Context) (func(), error) {
-			resp, err := s.openWait(ctx, r.Node, r.Flags)
+			resp, err := s.openWait(ctx, id, r.Flags)
 			return func() {
 				s.countOpen(r.Node, 1) // only now: who was interrupted sends no RELEASE
 				r.Respond(&resp)
@@ -198,17 +258,24 @@ func (s *Server) serveOpen(r *fuse.OpenRequest) {
 
 func (s *Server) serveRead(r *fuse.ReadRequest) {
 	buf := readBuffers.Get().(*[maxRead]byte)
-	n, err := s.read(r.Node, buf[:min(r.Size, maxRead)], r.Offset)
+	l, id := s.resolve(r.Node)
+	var n int
+	var err error
+	if l != nil {
+		n, err = s.readLocal(l, buf[:min(r.Size, maxRead)], r.Offset)
+	} else {
+		n, err = s.read(id, buf[:min(r.Size, maxRead)], r.Offset)
+	}
 	switch err {
 	case nil:
 		r.Respond(&fuse.ReadResponse{Data: buf[:n]})
 	case errWait:
-		w := s.newWaiting(r.Node)
+		w := s.newWaiting(id)
 		w.off = r.Offset
 		w.failed = func(errno syscall.Errno) { w.slot.rememberFailure(w.uid, errno) }
 		s.wait(r, w, func(ctx context.Context) (func(), error) {
 			p := make([]byte, min(r.Size, maxRead))
-			n, err := s.readWait(ctx, r.Node, p, r.Offset)
+			n, err := s.readWait(ctx, id, p, r.Offset)
 			return func() { r.Respond(&fuse.ReadResponse{Data: p[:n]}) }, err
 		})
 	default:

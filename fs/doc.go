@@ -77,9 +77,28 @@
 // (Courier gives it another UIDVALIDITY), and where one was deleted and made again, it is
 // another directory, and what is open in the old one is ESTALE.
 //
+// # Changes
+//
+// With Options.Writable programs change the account. What each system call means for names
+// and texts is the table in given.go; what it means on the server, package cache. Here:
+//
+//   - Each name in the mount is one message, or one file that is no message yet. A file
+//     has a text in the spool and a node of slot 0; one that stands for a message that is
+//     open for writing keeps that message's node.
+//   - close and fsync return 0 when the server has the text. After an error it is in the
+//     spool, listed under its name, and tried again; after a crash the next mount lists it.
+//   - UNLINK, RENAME, MKDIR, RMDIR, LINK and what sends a text answer an INTERRUPT at
+//     once; what was begun is done to its end. News of their directories is held back until
+//     they are answered.
+//   - A mailbox whose name would begin with a dot, or is scratch in another way, is not made:
+//     EPERM (so git init, rsync --delay-updates and --partial-dir do not work in a mount).
+//   - chmod and chown are remembered and shown until the mount ends.
+//   - setxattr and removexattr of user.imap.flags change the flags of a message, or those
+//     that a text is to have. No other attribute can be set.
+//
 // # Errors
 //
-// The mount is read-only: whatever would change it is EROFS. Each failure has
+// On a read-only mount whatever would change it is EROFS. Each failure has
 // the errno of its kind (errno.go); each cause is logged once a minute at most.
 //
 //	ENOENT     no such mailbox or message
@@ -89,8 +108,14 @@
 //	ETIMEDOUT  no answer within [Options].Timeout; felt once: then at once, while the
 //	           server is known to be out of reach
 //	EINTR      a signal came; at once
-//	EBUSY      the server wants to be left alone for longer than that
-//	EDQUOT     the daily limit is spent, and what is wanted is not cached
+//	EBUSY      the server wants to be left alone for longer than that, or the mailbox is in
+//	           use; a change of the same file is under way
+//	EPERM      not what can be done with a mailbox, or the server does not offer it
+//	EROFS      the server gives the mailbox read-only
+//	EEXIST, ENOTEMPTY of mailboxes
+//	EINVAL     the text is no mail, or the name can be no mailbox's
+//	EFBIG      the server takes no text so large
+//	EDQUOT     there is no room on the server; or the daily limit is spent, and what is wanted is not cached
 //	EIO        the connection is lost, or the server's answer cannot be used
 //	EAGAIN     more than 256 requests wait for the server, and none was
 //	           answered for a second
@@ -113,5 +138,7 @@
 // the kernel waits in these calls for requests that are under way.
 //
 // Locks, none of which is held while the kernel is called: directory.naming, then
-// Server.mu or queue.mu, then notifiers.mu; slot.mu, generated.mu and waits.mu alone.
+// Server.mu or queue.mu, then notifiers.mu; slot.mu, generated.mu and waits.mu alone. In a
+// writable mount local.text, which is held over the local disk, and then edits.mu come before
+// all of these.
 package fs

@@ -34,6 +34,8 @@ var errnos = map[cache.Kind]syscall.Errno{
 	cache.Interrupted: syscall.EINTR,
 	cache.Timeout:     syscall.ETIMEDOUT,
 	cache.IO:          syscall.EIO,
+	cache.NotEmpty:    syscall.ENOTEMPTY,
+	cache.Invalid:     syscall.EINVAL,
 }
 
 // errnoOf gives the errno of an error by its kind, however deeply wrapped. What

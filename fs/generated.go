@@ -19,6 +19,14 @@ func (g *generated) init() {
 	g.last = fuse.RootID
 }
 
+// next gives an ID that nothing has had.
+func (g *generated) next() fuse.NodeID {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.last++
+	return g.last
+}
+
 // find gives the node that an ID means; nil where it is none of these.
 func (g *generated) find(id fuse.NodeID) *sequences {
 	if id>>32 != 0 || id == fuse.RootID {

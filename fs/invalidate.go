@@ -189,6 +189,7 @@ func (s *Server) tell(k kernel, sl *slot) {
 		k.InvalidateEntry(sl.node(0), mhSequencesName)
 	}
 	n.shorten()
+	s.tellGivenTo(k, sl, n.changed)
 	s.tellNames(k, sl, n.changed, now)
 	for _, uid := range resized {
 		k.InvalidateNode(sl.node(uid), -1, 0)
@@ -236,6 +237,42 @@ func (s *Server) tellNames(k kernel, sl *slot, changed []cache.UID, now *cache.S
 	k.InvalidateNode(sl.node(0), 0, -1)
 }
 
+// tellGivenTo tells of the names that programs have given to messages that came or went,
+// and of the numbers that are escaped for one of those.
+func (s *Server) tellGivenTo(k kernel, sl *slot, changed []cache.UID) {
+	e := s.edits
+	if e == nil || len(changed) == 0 {
+		return
+	}
+	var names []string
+	e.mu.Lock()
+	b := e.names.box(boxID(sl.dir.number))
+	for _, uid := range changed {
+		if snap := sl.dir.box.Snapshot(); snap != nil {
+			if _, there := find(snap, uid); !there {
+				delete(e.owners, sl.node(uid))
+			}
+		}
+	}
+	if len(b.names) > 0 {
+		for _, uid := range changed {
+			if x := b.byUID[uid]; x != nil {
+				names = append(names, x.name)
+			}
+			if b.names[s.naming.messageName(uid)] != nil {
+				names = append(names, s.naming.escaped(uid, 0), s.naming.escaped(uid, 1))
+			}
+		}
+	}
+	s.look(sl.dir)
+	owed := s.owed()
+	e.mu.Unlock()
+	owed()
+	for _, name := range names {
+		k.InvalidateEntry(sl.node(0), name)
+	}
+}
+
 // notifyMessages tells once more what lies between two snapshots.
 func (s *Server) notifyMessages(sl *slot, old, new *cache.Snapshot) {
 	sl.mu.Lock()
@@ -272,6 +309,7 @@ func (s *Server) removed(d *directory) {
 	sl := d.slot.Load()
 	s.waits.endSlot(sl, errStale)
 	s.dropNodes(d, sl)
+	s.endGiven(d)
 	s.mu.Lock()
 	delete(s.dirs, d.box)
 	delete(s.inodes, d.inode)

@@ -70,7 +70,7 @@ func (c *children) same(o *children) bool {
 // lookup answers from memory. errWait: the name may be that of a message, and
 // the mailbox has not been loaded yet.
 func (s *Server) lookup(id fuse.NodeID, name string) (fuse.LookupResponse, error) {
-	if s.generated.find(id) != nil {
+	if s.generated.find(id) != nil || s.edits.find(id) != nil {
 		return fuse.LookupResponse{}, syscall.ENOTDIR
 	}
 	sl, uid, err := s.node(id)
@@ -90,7 +90,11 @@ func (s *Server) lookup(id fuse.NodeID, name string) (fuse.LookupResponse, error
 	if s.hasSequences(d, name) {
 		return s.lookupSequences(sl, snap, renderAtOnce)
 	}
-	if uid, ok := s.naming.parseMessage(name); ok && !d.top {
+	if s.edits != nil && !d.top {
+		if resp, done, err := s.lookupGiven(sl, name); done || err != nil {
+			return resp, err
+		}
+	} else if uid, ok := s.naming.parseMessage(name); ok && !d.top {
 		switch {
 		case snap != nil:
 		case d.box.Selectable():
@@ -139,4 +143,39 @@ func (s *Server) message(id fuse.NodeID) (*slot, *binding, cache.Message, error)
 		return nil, nil, cache.Message{}, errStale
 	}
 	return sl, b, m, nil
+}
+
+// lookupGiven answers for messages and files of a writable mount; false: the name may be
+// a mailbox's. errWait as with lookup.
+func (s *Server) lookupGiven(sl *slot, name string) (resp fuse.LookupResponse, done bool, err error) {
+	e, d := s.edits, sl.dir
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	snap := s.look(d)
+	what := e.names.lookup(d.place(name))
+	switch what.kind {
+	case foundFile:
+		return s.lookupLocal(e.list(what.file)), true, nil
+	case foundUnknown:
+		if d.box.Selectable() {
+			return resp, false, errWait
+		}
+		d.bare.Store(true)
+		return resp, false, nil
+	case foundMessage:
+		d.box.Touch()
+		if snap == nil {
+			return resp, false, errWait
+		}
+		m, ok := find(snap, what.msg.uid)
+		b := sl.bind(snap)
+		if !ok || b.validity != snap.Validity() {
+			return fuse.LookupResponse{}, true, nil // not for long
+		}
+		attr := s.messageAttr(b, m)
+		e.owners[sl.node(m.UID)].apply(&attr)
+		return fuse.LookupResponse{Node: sl.node(m.UID), EntryValid: forever, Attr: attr}, true, nil
+	}
+	d.box.Touch()
+	return resp, false, nil
 }

@@ -45,6 +45,9 @@ type Options struct {
 	// Suffix is appended to each message's name.
 	Suffix string
 
+	// Writable has programs change the account through the mount, if it can be changed.
+	Writable bool
+
 	// Timeout is how long a request may wait for the server before it fails
 	// with ETIMEDOUT; 0 means DefaultTimeout.
 	Timeout time.Duration
@@ -87,13 +90,14 @@ type Server struct {
 	slots  atomic.Pointer[[]*slot] // by ID; append-only
 	root   *directory
 
+	edits     *edits // nil: read-only
 	generated generated
 	waits     waits
 	notifiers notifiers
 	readers   atomic.Int32 // reading goroutines
 }
 
-// Mount mounts the account read-only and begins to observe it. Serve must be
+// Mount mounts the account and begins to observe it. Serve must be
 // called next: until then whoever enters the mount waits.
 //
 // The mount has default_permissions, and nosuid and nodev, which fusermount3
@@ -134,6 +138,9 @@ func newServer(a account, o Options) (*Server, error) {
 		dirs:     make(map[mailbox]*directory),
 		inodes:   make(map[uint64]*directory),
 	}
+	if w, ok := a.(writer); ok && o.Writable {
+		s.edits = newEdits(w, n)
+	}
 	s.generated.init()
 	s.waits.init()
 	s.slots.Store(new([]*slot))
@@ -165,12 +172,14 @@ func mount(a account, o Options) (*Server, error) {
 	options := []fuse.MountOption{
 		fuse.FSName(s.options.FSName),
 		fuse.Subtype(subtype),
-		fuse.ReadOnly(),
 		fuse.DefaultPermissions(),
 		fuse.MaxReadahead(maxReadahead),
 		fuse.MaxBackground(maxBackground),
 		fuse.CongestionThreshold(maxBackground),
 		// No AsyncRead: the kernel's background READs cannot be interrupted.
+	}
+	if s.edits == nil {
+		options = append(options, fuse.ReadOnly())
 	}
 	if o.AllowOther {
 		options = append(options, fuse.AllowOther())

@@ -125,7 +125,7 @@ func (s *Server) opendir(ctx context.Context, id fuse.NodeID) (fuse.OpenResponse
 	r := fuse.OpenResponse{Flags: fuse.OpenCacheDir}
 	// The news of what was found just now may still be on its way: the kernel keeps
 	// a listing only if it was made from what there is.
-	if l := sl.dir.listed.Load(); l != nil && *l == (listedFrom{snap, s.children(sl.dir).gen}) {
+	if l := sl.dir.listed.Load(); l != nil && *l == (listedFrom{snap, s.children(sl.dir).gen, sl.dir.given.Load()}) {
 		r.Flags |= fuse.OpenKeepCache
 	}
 	return r, nil

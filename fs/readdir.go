@@ -15,6 +15,7 @@ type listing struct {
 	slot  *slot
 	snap  *cache.Snapshot
 	names *children
+	given uint64
 	data  []byte
 }
 
@@ -39,10 +40,10 @@ func (s *Server) readdir(id fuse.NodeID, offset int64, size int, buf []byte) (li
 	if snap == nil && d.box.Selectable() {
 		return listing{}, errWait
 	}
-	l := listing{slot: sl, snap: snap, names: s.children(d), data: buf[:0]}
+	l := listing{slot: sl, snap: snap, names: s.children(d), given: d.given.Load(), data: buf[:0]}
 	off := uint64(offset)
 	if off == 0 {
-		d.listed.Store(&listedFrom{snap, l.names.gen})
+		d.listed.Store(&listedFrom{snap, l.names.gen, l.given})
 	}
 	ok := true
 	add := func(ino, at uint64, typ direntType, name []byte) {
@@ -50,9 +51,19 @@ func (s *Server) readdir(id fuse.NodeID, offset int64, size int, buf []byte) (li
 	}
 
 	var scratch [maxName]byte
+	overlay := s.overlay(d)
+	if overlay != nil {
+		defer s.edits.mu.Unlock()
+	}
 	if snap != nil && off < math.MaxUint32 {
 		for i := snap.Search(cache.UID(off) + 1); ok && i < snap.Len(); i++ {
 			uid := snap.At(i).UID
+			if overlay != nil {
+				if name, ok := overlay.numbered(boxID(d.number), uid); ok {
+					add(messageInode(b.seed, uid), uint64(uid), direntFile, append(scratch[:0], name...))
+				}
+				continue
+			}
 			add(messageInode(b.seed, uid), uint64(uid), direntFile, s.naming.appendMessageName(scratch[:0], uid))
 		}
 	}
@@ -60,6 +71,28 @@ func (s *Server) readdir(id fuse.NodeID, offset int64, size int, buf []byte) (li
 	at := func(i int) uint64 { return offMailboxes + uint64(kids[i].dir.number) }
 	for i := sort.Search(len(kids), func(i int) bool { return at(i) > off }); ok && i < len(kids); i++ {
 		add(kids[i].dir.inode, at(i), direntDir, append(scratch[:0], kids[i].name...))
+	}
+	if ok && overlay != nil && off < offDot {
+		overlay.named(boxID(d.number), off, func(at uint64, name string, what found) bool {
+			var ino uint64
+			switch {
+			case what.kind == foundFile:
+				l := s.edits.list(what.file)
+				if l.inode == 0 {
+					l.inode = s.newInode(what.file.id)
+				}
+				ino = l.inode
+			case b != nil:
+				if _, there := find(snap, what.msg.uid); !there {
+					return true
+				}
+				ino = messageInode(b.seed, what.msg.uid)
+			default:
+				return true
+			}
+			add(ino, at, direntFile, append(scratch[:0], name...))
+			return ok
+		})
 	}
 	if ok && off < offDot {
 		add(d.inode, offDot, direntDir, append(scratch[:0], '.'))
@@ -86,7 +119,27 @@ func (s *Server) relisted(l listing) {
 	if snap, _, err := s.snapshot(l.slot); err == nil && l.snap != nil && snap != l.snap {
 		s.notifyMessages(l.slot, l.snap, snap)
 	}
+	if d := l.slot.dir; d.given.Load() != l.given {
+		s.enqueue(d, func(k kernel) { k.InvalidateNode(l.slot.node(0), 0, -1) })
+	}
 	if c := s.children(l.slot.dir); !c.same(l.names) {
 		s.notifyChildren(l.slot.dir, l.names, c)
 	}
+}
+
+// overlay gives the names of a mailbox where they are not only numbers, with edits.mu
+// held; else nil, and it is not held.
+func (s *Server) overlay(d *directory) *names {
+	e := s.edits
+	if e == nil || d.top {
+		return nil
+	}
+	e.mu.Lock()
+	s.look(d)
+	b := e.names.box(boxID(d.number))
+	if len(b.names)+len(b.behind) == 0 {
+		e.mu.Unlock()
+		return nil
+	}
+	return e.names
 }

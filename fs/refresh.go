@@ -5,6 +5,7 @@ package fs
 // is told about by the news that Account.Refresh of package cache brings.
 func (s *Server) Refresh() {
 	s.causes.forget()
+	s.refreshGiven()
 	for _, sl := range *s.slots.Load() {
 		sl.forgetFailures()
 	}
@@ -16,4 +17,19 @@ func (sl *slot) forgetFailures() {
 	defer sl.mu.Unlock()
 	clear(sl.failed)
 	sl.failures.Store(0)
+}
+
+// refreshGiven has messages called by their numbers again.
+func (s *Server) refreshGiven() {
+	e := s.edits
+	if e == nil {
+		return
+	}
+	e.mu.Lock()
+	for id := range e.names.boxes {
+		e.names.refresh(id)
+	}
+	owed := s.owed()
+	e.mu.Unlock()
+	owed()
 }

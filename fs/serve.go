@@ -36,6 +36,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		}
 	})
 	s.readers.Store(1)
+	s.readopt(ctx)
 	var second sync.WaitGroup
 	w := &watch{slow: func() {
 		s.log.Debug("a request kept the reading goroutine busy, starting a second one", "for", handlerPatience)

@@ -32,6 +32,9 @@ type directory struct {
 	gone   atomic.Bool              // no longer in the tree
 	bare   atomic.Bool              // messages were denied before the first load, as it had none
 
+	given   atomic.Uint64 // counts what programs have done to the names of messages
+	givenAt atomic.Int64  // when they did last, Unix nanoseconds
+
 	listed atomic.Pointer[listedFrom] // what the kernel's stored listing begins with
 
 	queue queue // see invalidate.go
@@ -39,8 +42,9 @@ type directory struct {
 
 // listedFrom is what a listing was made from.
 type listedFrom struct {
-	snap *cache.Snapshot
-	tree uint64
+	snap  *cache.Snapshot
+	tree  uint64
+	given uint64
 }
 
 // A slot is one life of a mailbox: the mailbox under one UIDVALIDITY. It is

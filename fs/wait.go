@@ -32,6 +32,8 @@ type waiting struct {
 	uid  cache.UID
 	off  int64 // of a READ; -1 for other requests
 
+	limit time.Duration // how long it may wait; 0: Options.Timeout
+
 	cancel   context.CancelFunc
 	timer    *time.Timer
 	taken    atomic.Bool
@@ -111,7 +113,10 @@ func (s *Server) wait(req fuse.Request, w *waiting, work func(context.Context) (
 	}
 	s.waits.all[id] = w
 	s.waits.wg.Add(1)
-	w.timer = time.AfterFunc(s.options.Timeout, func() {
+	if w.limit == 0 {
+		w.limit = s.options.Timeout
+	}
+	w.timer = time.AfterFunc(w.limit, func() {
 		s.causes.report(opName(req), errDeadline)
 		s.waits.end(id, w, syscall.ETIMEDOUT)
 	})

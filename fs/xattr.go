@@ -44,6 +44,11 @@ func (s *Server) getxattr(id fuse.NodeID, name string) ([]byte, error) {
 	if s.generated.find(id) != nil {
 		return nil, syscall.ENODATA
 	}
+	if l, base := s.resolve(id); l != nil {
+		return s.localXattr(l, name)
+	} else if id = base; id == 0 {
+		return nil, errStale
+	}
 	sl, uid, err := s.node(id)
 	if err != nil {
 		return nil, err
@@ -73,6 +78,31 @@ func (s *Server) getxattr(id fuse.NodeID, name string) ([]byte, error) {
 		return nil, errWait
 	}
 	return nil, syscall.ENODATA
+}
+
+// localXattr answers for a local text: the flags that it has, or is to have.
+func (s *Server) localXattr(l *local, name string) ([]byte, error) {
+	if name != xattrFlags {
+		return nil, syscall.ENODATA
+	}
+	l.text.Lock()
+	text := l.draft
+	l.text.Unlock()
+	e := s.edits
+	e.mu.Lock()
+	base, flagged := l.file.base, l.flagged && l.file.dirty()
+	e.mu.Unlock()
+	if d := s.dirOf(base.box); d != nil && base.uid != 0 && !flagged {
+		if m, ok := find(d.box.Snapshot(), base.uid); ok {
+			return []byte(strings.Join(m.Flags, " ")), nil
+		}
+	}
+	if text == nil {
+		return nil, nil
+	}
+	flags := slices.Clone(text.Flags())
+	slices.Sort(flags)
+	return []byte(strings.Join(flags, " ")), nil
 }
 
 // mailboxXattr answers for a directory.
@@ -114,6 +144,7 @@ func (s *Server) mailboxXattr(sl *slot, key string) ([]byte, error) {
 
 // getxattrWait asks the server for what getxattr could not answer.
 func (s *Server) getxattrWait(ctx context.Context, id fuse.NodeID, name string) ([]byte, error) {
+	_, id = s.resolve(id)
 	sl, uid, err := s.node(id)
 	if err != nil {
 		return nil, err
@@ -170,6 +201,9 @@ func (s *Server) listxattr(id fuse.NodeID) ([]byte, error) {
 	if s.generated.find(id) != nil {
 		return nil, nil
 	}
+	if s.edits.find(id) != nil {
+		return []byte(xattrFlags + "\x00"), nil
+	}
 	_, uid, err := s.node(id)
 	if err != nil || uid == 0 {
 		return nil, err
@@ -177,8 +211,8 @@ func (s *Server) listxattr(id fuse.NodeID) ([]byte, error) {
 	return []byte(xattrFlags + "\x00"), nil
 }
 
-// setxattr refuses by name. ENOSYS would end all attributes, and EPERM breaks
-// cp -p and install, which try the ACL's.
+// setxattr refuses by name what a mount does not set. ENOSYS would end all attributes, and
+// EPERM breaks cp -p and install, which try the ACL's.
 func setxattr(name string) syscall.Errno {
 	if strings.HasPrefix(name, xattrPrefix) {
 		return syscall.EROFS

@@ -9,7 +9,13 @@ package spool
 // nobody has been answered for.
 //
 // ErrEmpty, ErrTorn, or the disk's error: then it is Writing as before.
-func (e *Entry) Commit() error {
+func (e *Entry) Commit() error { return e.commit(false) }
+
+// CommitLines is Commit for a text that was changed in place: each LF that stands
+// alone is sent as CRLF, also where the text holds CRLF.
+func (e *Entry) CommitLines() error { return e.commit(true) }
+
+func (e *Entry) commit(lines bool) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	in, err := e.in("commit", Writing)
@@ -24,7 +30,7 @@ func (e *Entry) Commit() error {
 	if err := e.openText(false); err != nil {
 		return err
 	}
-	s, err := scan(e.text, e.Size(), chunk)
+	s, err := scan(e.text, e.Size(), chunk, lines)
 	if err != nil {
 		return err
 	}
@@ -63,7 +69,7 @@ func (e *Entry) older(in *Info) (old []*Entry, open *Entry, unlock func()) {
 			continue
 		}
 		switch {
-		case was.State == Ready || was.State == Refused:
+		case was.State == Ready || was.State == Refused || was.State == Changed && was.UID == 0:
 			in.Replaces = was.Replaces
 		case was.UID != 0:
 			in.Replaces = was.Where()

@@ -47,7 +47,7 @@
 //
 // # How an APPEND goes
 //
-//	e.Commit()                          at close: ErrEmpty, ErrTorn
+//	e.Commit()                          at close (CommitLines of an edit): ErrEmpty, ErrTorn
 //	e.Send(validity, uidnext)           then the APPEND, from e.Outgoing()
 //	   OK                    e.Done(validity, uid); the size is asked; e.Remove or e.Differ
 //	   cut before the end    e.Unsent(failure), and again later

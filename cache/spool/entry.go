@@ -36,6 +36,16 @@ type Entry struct {
 // Info is what is known, from memory. Not to be modified.
 func (e *Entry) Info() *Info { return e.info.Load() }
 
+// Gone reports whether it has been removed.
+func (e *Entry) Gone() bool {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.gone
+}
+
+// Next is the generation after this one; nil: there is none.
+func (e *Entry) Next() *Entry { return e.next.Load() }
+
 // Size is the length of the text as written, in octets, from memory.
 func (e *Entry) Size() int64 { return e.size.Load() }
 

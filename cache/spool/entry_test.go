@@ -21,7 +21,7 @@ func full() *Info {
 	in := &Info{ID: "0123456789abcdef", State: Refused, Since: when, Size: 12, Damage: Lost,
 		Attrs: Attrs{Mailbox: Mailbox{"a\xff/\n\"b", []string{"a\xff", "", "ü"}}, Name: "\x00 \n", Date: when,
 			Flags: []string{`\Seen`, ""}, Replaces: Message{"x", 1, 2}},
-		Traits: Traits{true, true, true, true}, Length: 13, Validity: 4, UIDNext: 5, Tries: 6, Tried: when, UID: 7,
+		Traits: Traits{true, true, true, true, true}, Length: 13, Validity: 4, UIDNext: 5, Tries: 6, Tried: when, UID: 7,
 		Failure: Failure{"over quota", "NO \"full\"\n", when}, follows: []string{"fedcba9876543210", "0"}, rest: true}
 	in.Sum[3] = 9
 	return in

@@ -12,6 +12,7 @@ type Outgoing struct {
 	file   file
 	raw    io.Reader
 	crlf   bool
+	last   byte   // the octet before, of raw
 	buf    []byte // read and not given yet
 	all    []byte // what buf lies in
 	left   int64
@@ -60,9 +61,16 @@ func (o *Outgoing) fill() error {
 			out = append(out, rest...)
 			break
 		}
-		out = append(append(out, rest[:i]...), '\r', '\n')
-		rest = rest[i+1:]
+		if i > 0 {
+			o.last = rest[i-1]
+		}
+		if out = append(out, rest[:i]...); o.last != '\r' {
+			out = append(out, '\r')
+		}
+		out = append(out, '\n')
+		rest, o.last = rest[i+1:], '\n'
 	}
+	o.last = in[n-1]
 	o.buf = out
 	return nil
 }

@@ -93,7 +93,7 @@ func format(in *Info) ([]byte, error) {
 
 // traits are the keys of what is only there or not.
 func (in *Info) traits() []trait {
-	return []trait{{"rest", &in.rest}, {"crlf", &in.CRLF}, {"header", &in.Header}, {"8bit", &in.EightBit}, {"nul", &in.NUL}}
+	return []trait{{"rest", &in.rest}, {"crlf", &in.CRLF}, {"mixed", &in.Mixed}, {"header", &in.Header}, {"8bit", &in.EightBit}, {"nul", &in.NUL}}
 }
 
 type trait struct {

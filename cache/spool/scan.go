@@ -8,7 +8,8 @@ import (
 
 // Traits is what a text is like, as Commit found it.
 type Traits struct {
-	CRLF     bool // LF is sent as CRLF: the text holds no CRLF at all
+	CRLF     bool // LF is sent as CRLF: the text holds no CRLF at all, or Mixed
+	Mixed    bool // each LF that stands alone is, beside the CRLF that there are
 	Header   bool // the first line is a header field
 	EightBit bool // the header holds octets above 127, which some servers change
 	NUL      bool // it holds NUL, which needs BINARY (RFC 3516 §4.4)
@@ -42,18 +43,32 @@ type scanned struct {
 }
 
 // scan reads the first size octets of a text once, and once more where the first
-// CRLF comes after a bare LF, in pieces of at most so many octets.
-func scan(r io.ReaderAt, size, piece int64) (scanned, error) {
-	s, mixed, err := scanAs(r, size, piece, true)
+// CRLF comes after a bare LF, in pieces of at most so many octets. lines: such a text
+// is sent with each bare LF as CRLF.
+func scan(r io.ReaderAt, size, piece int64, lines bool) (scanned, error) {
+	if lines {
+		s, _, err := scanAs(r, size, piece, everyLine)
+		return s, err
+	}
+	s, mixed, err := scanAs(r, size, piece, everyLF)
 	if err == nil && mixed {
-		s, _, err = scanAs(r, size, piece, false)
+		s, _, err = scanAs(r, size, piece, asItIs)
 	}
 	return s, err
 }
 
-// scanAs scans a text that is sent with each LF as CRLF, if there is one and convert
-// says so; mixed is true, and the rest nothing, if a CRLF comes after a bare LF then.
-func scanAs(r io.ReaderAt, size, piece int64, convert bool) (s scanned, mixed bool, err error) {
+// conversion is what becomes of LF.
+type conversion int
+
+const (
+	asItIs    conversion = iota
+	everyLF              // CRLF, if there is no CRLF
+	everyLine            // CRLF, where it stands alone
+)
+
+// scanAs scans a text that is sent with LF as how says; mixed is true, and the rest
+// nothing, if a CRLF comes after a bare LF where every LF was to become one.
+func scanAs(r io.ReaderAt, size, piece int64, how conversion) (s scanned, mixed bool, err error) {
 	h := sha256.New()
 	in := io.NewSectionReader(r, 0, size)
 	buf := make([]byte, min(size, piece))
@@ -62,6 +77,7 @@ func scanAs(r io.ReaderAt, size, piece int64, convert bool) (s scanned, mixed bo
 		first  []byte // the first line, as much of it as is looked at
 		line   = true // first is not whole
 		header = true // the header has not ended
+		both   bool   // there is a CRLF
 		last   byte   // the octet before
 		before byte   // and the one before that which is no CR: LF LF and LF CR LF end a header
 	)
@@ -100,7 +116,7 @@ func scanAs(r io.ReaderAt, size, piece int64, convert bool) (s scanned, mixed bo
 				}
 			}
 		}
-		if !convert {
+		if how == asItIs {
 			h.Write(b)
 			s.length += int64(len(b))
 			last = b[len(b)-1]
@@ -116,11 +132,17 @@ func scanAs(r io.ReaderAt, size, piece int64, convert bool) (s scanned, mixed bo
 			if i > 0 {
 				last = rest[i-1]
 			}
+			if last == '\r' && how == everyLine {
+				both = true
+				out = append(out, rest[:i+1]...)
+				rest, last = rest[i+1:], '\n'
+				continue
+			}
 			if last == '\r' {
 				if s.CRLF {
 					return scanned{}, true, nil
 				}
-				convert = false // as it is, from the start
+				how = asItIs // from the start
 				break
 			}
 			s.CRLF = true
@@ -132,7 +154,7 @@ func scanAs(r io.ReaderAt, size, piece int64, convert bool) (s scanned, mixed bo
 		s.length += int64(len(out))
 		last = b[len(b)-1]
 	}
-	s.Header = HeaderField(first)
+	s.Header, s.Mixed = HeaderField(first), both && s.CRLF
 	h.Sum(s.sum[:0])
 	return s, false, nil
 }

@@ -265,7 +265,7 @@ func (e *Entry) check() error {
 	if err := e.openText(false); err != nil {
 		return err
 	}
-	s, err := scan(e.text, in.Size, chunk)
+	s, err := scan(e.text, in.Size, chunk, in.Mixed)
 	switch {
 	case err == io.ErrUnexpectedEOF || err == nil && s.sum != in.Sum:
 		lost := *in

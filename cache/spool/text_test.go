@@ -47,16 +47,21 @@ func TestATextIsSentWithCRLF(t *testing.T) {
 		if _, err := e.WriteAt([]byte(text), 0); err != nil {
 			t.Fatal(err)
 		}
-		if err := e.Commit(); err != nil {
+		lines := rapid.Bool().Draw(t, "lines")
+		commit, want := e.Commit, string(asSent([]byte(text)))
+		if lines {
+			commit = e.CommitLines
+			want = strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\n", "\r\n")
+		}
+		if err := commit(); err != nil {
 			t.Fatal(err)
 		}
-		want := string(asSent([]byte(text)))
 		if got, err := sent(e); err != nil || got != want {
 			t.Fatalf("%d octets are sent, %v", len(got), err)
 		}
 		in := e.Info()
 		piece := rapid.SampledFrom([]int64{1, 2, 3, 7, 1000}).Draw(t, "piece")
-		if s, err := scan(strings.NewReader(text), int64(len(text)), piece); err != nil || s != (scanned{in.Traits, in.Length, in.Sum}) {
+		if s, err := scan(strings.NewReader(text), int64(len(text)), piece, lines); err != nil || s != (scanned{in.Traits, in.Length, in.Sum}) {
 			t.Fatalf("in pieces of %d: %+v, %v; want %+v", piece, s, err, in)
 		}
 		header := text
@@ -70,7 +75,7 @@ func TestATextIsSentWithCRLF(t *testing.T) {
 		}
 		first, _, _ := strings.Cut(text, "\n")
 		eight := strings.ContainsFunc(header, func(r rune) bool { return r >= 0x80 })
-		if want := (Traits{CRLF: len(want) != len(text), Header: HeaderField([]byte(first[:min(len(first), maxFirstLine)])), EightBit: eight, NUL: strings.Contains(text, "\x00")}); in.Traits != want &&
+		if want := (Traits{CRLF: len(want) != len(text), Mixed: lines && len(want) != len(text) && strings.Contains(text, "\r\n"), Header: HeaderField([]byte(first[:min(len(first), maxFirstLine)])), EightBit: eight, NUL: strings.Contains(text, "\x00")}); in.Traits != want &&
 			!strings.Contains(text, "\r\r") && !strings.Contains(text, "\n\r") && !strings.HasPrefix(text, "\r") {
 			t.Fatalf("%+v, want %+v", in.Traits, want)
 		}
@@ -84,7 +89,7 @@ func TestALargeTextStaysOnTheDisk(t *testing.T) {
 	var s scanned
 	per := testing.AllocsPerRun(1, func() {
 		var err error
-		if s, err = scan(f, size, chunk); err != nil {
+		if s, err = scan(f, size, chunk, false); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -73,6 +73,10 @@ func demo(ctx context.Context, dir string, guided bool) error {
 		return err
 	}
 
+	if o.State, err = os.MkdirTemp("", "imapfs-demo-spool-"); err != nil {
+		return fmt.Errorf("%w (is the disk full?)", err)
+	}
+	defer os.RemoveAll(o.State)
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	var tourErr error
@@ -100,6 +104,8 @@ const whatToTry = `Sample mail is mounted at %[1]s. In another terminal, try
     cat INBOX/1
     grep -rl invoice .
     rsync -a ./ /tmp/backup/
+    sed -i s/invoice/bill/ INBOX/1
+    mkdir Done; mv INBOX/1 Done/; rm -r Done
 
 Ctrl-C unmounts it.
 `

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"imapfs/cache"
 )
 
 // options is everything that can be said about a mount, but for secrets. The
@@ -16,6 +18,7 @@ import (
 type options struct {
 	Account    accountURL // user and port filled in
 	MountPoint string     // absolute
+	State      string     // the spool, where it is not the account's own; of a demo
 	Dir        string     // where relative names begin and commands are run
 
 	User            string
@@ -39,6 +42,8 @@ type options struct {
 	UID, GID   uint32
 	Umask      octal
 	ReadOnly   bool
+	OnDelete   onDelete
+	AnyText    bool
 
 	LogFile    string
 	Verbose    bool
@@ -62,7 +67,7 @@ const (
 func newOptions() *options {
 	return &options{
 		Connections: defaultConnections, Timeout: defaultTimeout, Poll: defaultPoll,
-		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Umask: defaultUmask, ReadOnly: true,
+		OnDelete: onDeleteExpunge, UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Umask: defaultUmask,
 	}
 }
 
@@ -84,7 +89,9 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.Exclude, "exclude", nil, "leave out mailboxes that match `PATTERN` (* and %, ! to keep; the last match counts; repeatable)")
 	f.BoolVar(&o.Shared, "shared", false, "show other users' and shared mailboxes, too")
 	f.StringVar(&o.Suffix, "suffix", "", "ends the name of each message, as .eml")
-	f.BoolVar(&o.ReadOnly, "read-only", o.ReadOnly, "nothing can be changed (the only way there is, so far)")
+	f.BoolVar(&o.ReadOnly, "read-only", o.ReadOnly, "nothing can be changed: the account is only looked at")
+	f.Var(&o.OnDelete, "on-delete", "rm removes from the server (expunge) or moves to the trash (trash)")
+	f.BoolVar(&o.AnyText, "any-text", false, "take files, too, that do not look like mail")
 	f.BoolVar(&o.AllowOther, "allow-other", false, "other users may come in, as far as the modes let them")
 	f.Uint32Var(&o.UID, "uid", o.UID, "owner of all files, a number")
 	f.Uint32Var(&o.GID, "gid", o.GID, "group of all files, a number")
@@ -121,8 +128,6 @@ func (o *options) complete(url, mountPoint string) error {
 	switch {
 	case secrets > 1:
 		return usagef("more than one of --password-command, --password-file and --token-command (give one)")
-	case !o.ReadOnly:
-		return usagef("a writable mount is not built yet (leave --read-only=false out)")
 	case o.Connections < 1 || o.Connections > maxConnections:
 		return usagef("--connections %d is not from 1 to %d (%d is the default)", o.Connections, maxConnections, defaultConnections)
 	case o.Timeout <= 0:
@@ -212,3 +217,31 @@ func (o *octal) Set(s string) error {
 
 func (o *octal) String() string { return fmt.Sprintf("%03o", uint32(*o)) }
 func (o *octal) Type() string   { return "MASK" }
+
+// onDelete is the value of --on-delete.
+type onDelete string
+
+const (
+	onDeleteExpunge onDelete = "expunge"
+	onDeleteTrash   onDelete = "trash"
+)
+
+func (d *onDelete) Set(s string) error {
+	switch v := onDelete(s); v {
+	case onDeleteExpunge, onDeleteTrash:
+		*d = v
+		return nil
+	}
+	return fmt.Errorf("not a way to delete (write expunge or trash)")
+}
+
+func (d *onDelete) String() string { return string(*d) }
+func (d *onDelete) Type() string   { return "HOW" }
+
+// rule is what package cache calls it.
+func (d onDelete) rule() cache.OnDelete {
+	if d == onDeleteTrash {
+		return cache.DeleteTrash
+	}
+	return cache.DeleteExpunge
+}

@@ -123,6 +123,12 @@ func mountAndServe(ctx context.Context, o *options, s *secrets, log *slog.Logger
 	if err != nil {
 		return err
 	}
+	state := ""
+	if !o.ReadOnly {
+		if state, err = spoolDir(o); err != nil {
+			return err
+		}
+	}
 	// The dialer's own deadlines are about silence. This one is about a
 	// server that talks and does not come to the point.
 	openCtx, cancel := context.WithTimeout(ctx, commandLimit+2*o.Timeout)
@@ -137,6 +143,9 @@ func mountAndServe(ctx context.Context, o *options, s *secrets, log *slog.Logger
 		Exclude:     o.Exclude,
 		Shared:      o.Shared,
 		Root:        o.Account.Mailbox,
+		OnDelete:    o.OnDelete.rule(),
+		AnyText:     o.AnyText,
+		State:       state,
 		Logger:      log,
 	})
 	switch {

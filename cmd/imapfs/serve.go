@@ -30,6 +30,7 @@ func serve(ctx context.Context, account *cache.Account, o *options, s *secrets, 
 		Suffix:     o.Suffix,
 		FSName:     "imapfs#" + o.name(),
 		Timeout:    o.Timeout,
+		Writable:   !o.ReadOnly,
 		Logger:     log,
 	})
 	if err != nil {

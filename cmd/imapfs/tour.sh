@@ -36,3 +36,13 @@ say 'And again. There is nothing to transfer:'
 brief "$matters" "rsync -a --itemize-changes --stats ./ $scratch/backup"
 run "diff -r . $scratch/backup && echo the same, octet for octet"
 cd /
+
+say 'What you do to the files is done to the mail.'
+run "cd $mnt"
+run 'mkdir Done && mv INBOX/1 Done/ && ls Done'
+run "sed -i 's/Lunch/Dinner/' Done/1 && grep -m 1 Dinner Done/1"
+say 'A restore puts back what is missing, under a number of its own on the server:'
+run "rm Done/1"
+brief "$matters" "rsync -a --itemize-changes --stats $scratch/backup/INBOX/1 Done/"
+run 'cmp Done/1 '"$scratch"'/backup/INBOX/1 && echo the same again'
+cd /

@@ -1,0 +1,355 @@
+package cache
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"imapfs/cache/spool"
+	"imapfs/imapconn"
+)
+
+// OK can hide changed octets: NUL that became 0x80, 8-bit letters of a header that became
+// X. So the size that the server gives for what has arrived is asked, for many messages
+// at once and behind whatever is sent meanwhile; the text is compared where that is
+// another or the header has such letters. Where the server gave no UID it is looked for.
+
+// check is a text that has arrived and is to be looked at.
+type check struct {
+	d     *Draft
+	box   *Mailbox
+	g     *generation
+	tries int
+	after time.Time
+}
+
+// checkTries is how often a message is looked for that the server says it has.
+const checkTries = 4
+
+func (a *Account) queueCheck(c check) {
+	ds := a.drafts
+	ds.mu.Lock()
+	ds.checks = append(ds.checks, c)
+	ds.mu.Unlock()
+	wake(ds.check)
+}
+
+// takeChecks gives those whose time has come, and how long the next one has.
+func (ds *drafts) takeChecks() (now []check, next time.Duration) {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	at := time.Now()
+	ds.checks = slices.DeleteFunc(ds.checks, func(c check) bool {
+		wait := c.after.Sub(at)
+		if wait <= 0 {
+			now = append(now, c)
+			return true
+		}
+		if next == 0 || wait < next {
+			next = wait
+		}
+		return false
+	})
+	return now, next
+}
+
+// checkDrafts checks what has arrived until the account is closed.
+func (a *Account) checkDrafts() {
+	ds := a.drafts
+	for a.ctx.Err() == nil {
+		now, next := ds.takeChecks()
+		if len(now) == 0 {
+			a.nap(ds.check, next)
+			if !ds.hurried() && a.ctx.Err() == nil {
+				a.nap(ds.now, ds.pauses.check) // more may arrive
+			}
+			continue
+		}
+		for len(now) > 0 {
+			m := now[0].box
+			var these, rest []check
+			for _, c := range now {
+				if c.box == m {
+					these = append(these, c)
+				} else {
+					rest = append(rest, c)
+				}
+			}
+			a.checkBox(m, these)
+			now = rest
+		}
+	}
+}
+
+// checkBox checks what has arrived in one mailbox; what cannot be checked now is put off.
+func (a *Account) checkBox(m *Mailbox, these []check) {
+	j := a.newJob()
+	defer j.finish(nil)
+	sizes, wire, err := m.sizes(j, these)
+	for j.again(err) {
+		sizes, wire, err = m.sizes(j, these)
+	}
+	for _, c := range these {
+		done := false
+		if err == nil {
+			done = a.checkOne(j, c, sizes, wire)
+		} else if KindOf(err) == NotExist {
+			c.d.checked(c.g) // with its mailbox it went; the server had said OK
+			done = true
+		}
+		if !done {
+			a.putOff(c)
+		}
+	}
+}
+
+func (a *Account) putOff(c check) {
+	pauses := &a.drafts.pauses
+	pause := pauses.last
+	if c.tries++; c.tries < len(pauses.looks) {
+		pause = pauses.looks[c.tries]
+	}
+	c.after = time.Now().Add(pause)
+	c.d.mu.Lock()
+	c.d.putOffs++
+	c.d.mu.Unlock()
+	a.queueCheck(c)
+	a.drafts.tell()
+}
+
+// sizes asks for the sizes of messages that have arrived, in a session that has heard
+// what there is to hear.
+func (m *Mailbox) sizes(j *job, these []check) (map[UID]int64, UIDValidity, error) {
+	moves := m.moves.Load()
+	l, err := m.account.pool.acquire(j.ctx, want{box: m})
+	if err != nil {
+		return nil, 0, m.verdict(j, err, moves, 0)
+	}
+	defer l.release()
+	var set imapconn.UIDSet
+	for _, c := range these {
+		if in := c.g.Info(); in.UID != 0 && in.Validity == l.epoch.wire {
+			set.Add(in.UID)
+		}
+	}
+	sizes := make(map[UID]int64)
+	ask := func() error {
+		return l.client.FetchMeta(m.account.ctx, set, imapconn.MetaSize, func(f imapconn.Meta) {
+			if f.HasSize {
+				sizes[f.UID] = f.Size
+			}
+		})
+	}
+	if len(set) == 0 {
+		return sizes, l.epoch.wire, nil
+	}
+	if err := ask(); err != nil || len(sizes) >= len(these) {
+		return sizes, l.epoch.wire, err
+	}
+	if err := l.client.Noop(m.account.ctx); err != nil {
+		return nil, 0, err
+	}
+	return sizes, l.epoch.wire, ask()
+}
+
+// checkOne checks one text by what the server says; false: that is not known yet.
+func (a *Account) checkOne(j *job, c check, sizes map[UID]int64, wire UIDValidity) bool {
+	d, m, g := c.d, c.box, c.g
+	in := g.Info()
+	if g.Gone() || in.State != spool.Done {
+		return true
+	}
+	d.mu.Lock()
+	checked := g.checked
+	d.mu.Unlock()
+	if !checked {
+		size, there := sizes[in.UID]
+		switch {
+		case in.UID == 0:
+			v, uid, err := m.search(a.ctx, j, g)
+			if err != nil {
+				return false
+			}
+			if uid == 0 {
+				if c.tries < checkTries {
+					return false
+				}
+				d.differs(g, "the server has said OK, and no message there has these octets")
+				return true
+			}
+			d.found(m, g, v, uid)
+		case in.Validity != wire, !there && c.tries >= checkTries:
+			// Another client has moved or removed it, or UIDs count anew.
+		case !there:
+			return false
+		case size != in.Length || in.EightBit:
+			same, size, err := m.sameText(j, in)
+			if err != nil {
+				return false
+			}
+			if !same {
+				if e := m.current.Load(); e != nil && e.wire == in.Validity {
+					m.learnSize(e, in.UID, size)
+				}
+				d.differs(g, "the server has the message with other octets")
+				return true
+			}
+		}
+		d.checked(g)
+	}
+	return a.replace(d, m, g)
+}
+
+// sameText compares a message with the text that was sent, and gives its size.
+func (m *Mailbox) sameText(j *job, in *spool.Info) (bool, int64, error) {
+	l, err := m.account.pool.acquire(j.ctx, want{box: m})
+	if err != nil {
+		return false, 0, err
+	}
+	defer l.release()
+	sum, n, err := l.sum(m.account.ctx, in.UID, in.Length)
+	return n == in.Length && sum == in.Sum, n, err
+}
+
+// checked notes that the server has what was sent.
+func (d *Draft) checked(g *generation) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	g.checked = true
+	d.release()
+}
+
+// found notes the UID of a text that the server has named none for.
+func (d *Draft) found(m *Mailbox, g *generation, v UIDValidity, uid UID) {
+	d.noted(g, g.Done(v, uid))
+	d.a.drafts.own(m, v, uid)
+	m.stir(true)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.known(m, g, v, uid)
+	d.start()
+}
+
+// differs keeps a text that the server has changed.
+func (d *Draft) differs(g *generation, why string) {
+	in := g.Info()
+	d.noted(g, g.Differ(spool.Failure{Kind: "changed", Words: why}))
+	d.a.log.Warn("the server has stored a message changed; the text as it was written stays in the spool (imapfs pending exports or discards it)",
+		"mailbox", pathOf(in.Mailbox), "name", in.Name, "uid", in.UID, "why", why)
+	d.mu.Lock()
+	d.start()
+	d.mu.Unlock()
+	d.a.drafts.tell()
+}
+
+// finish checks a text that has just arrived and deletes what it replaces; false: that is
+// left to checkDrafts.
+func (a *Account) finish(d *Draft, m *Mailbox, g *generation) bool {
+	j := a.newJob()
+	defer j.finish(nil)
+	c := check{d: d, box: m, g: g}
+	sizes, wire, err := m.sizes(j, []check{c})
+	return err == nil && a.checkOne(j, c, sizes, wire)
+}
+
+// replace deletes what a text takes the place of, which the server has and has not
+// changed; and the message that it is if it was discarded meanwhile. False: not yet.
+func (a *Account) replace(d *Draft, m *Mailbox, g *generation) bool {
+	in := g.Info()
+	d.mu.Lock()
+	discarded, replaced := d.discarded, g.replaced
+	d.mu.Unlock()
+	if in.Replaces != (spool.Message{}) && !replaced && !discarded {
+		if err := a.deleteOld(in.Replaces); err != nil {
+			a.log.Warn("a message is replaced and the old one still there; it is tried again", "mailbox", in.Replaces.Mailbox, "uid", in.Replaces.UID, "err", err)
+			return false
+		}
+	}
+	if discarded && in.UID != 0 {
+		if err := a.deleteOld(in.Where()); err != nil {
+			a.log.Warn("a text that was discarded has arrived; it is tried again to delete it", "mailbox", m.full(), "uid", in.UID, "err", err)
+			return false
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	g.replaced = true
+	d.release()
+	return true
+}
+
+// deleteOld deletes a message, if it is there.
+func (a *Account) deleteOld(r spool.Message) error {
+	m := a.byWire(r.Mailbox)
+	if m == nil {
+		return nil
+	}
+	if s := m.snap.Load(); s == nil || s.find(r.UID) == nil {
+		if _, err := m.Load(a.ctx); err != nil {
+			return err
+		}
+	}
+	e := m.current.Load()
+	if e == nil || e.wire != r.Validity {
+		return nil
+	}
+	err := m.Delete(a.ctx, e.validity, r.UID)
+	if k := KindOf(err); err != nil && (k == NotExist || k == Stale) {
+		return nil
+	}
+	return err
+}
+
+// release has the spool let go of what has arrived, is checked, and of which nobody can
+// want anything any more. mu is held.
+func (d *Draft) release() {
+	if d.past {
+		return
+	}
+	ds := d.a.drafts
+	last := d.text.Load()
+	for _, g := range d.gens {
+		in := g.Info()
+		if g.Gone() || in.State != spool.Done || !g.checked || in.Replaces != (spool.Message{}) && !g.replaced {
+			continue
+		}
+		if g == last && !d.discarded {
+			if d.opens > 0 {
+				continue
+			}
+			if left := ds.pauses.linger - time.Since(g.arrived); left > 0 && !ds.hurried() && ds.mayLinger(d, left) {
+				continue
+			}
+		}
+		if err := g.Remove(); err != nil && !errors.Is(err, spool.ErrGone) {
+			d.a.log.Debug("a text that has arrived stays in the spool", "name", in.Name, "err", err)
+		}
+	}
+	d.prune()
+	ds.tell()
+}
+
+// mayLinger has a draft released again after a while; false: there are so many that it
+// is to go now. Draft.mu is held.
+func (ds *drafts) mayLinger(d *Draft, left time.Duration) bool {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	if slices.Contains(ds.lingering, d) {
+		return true
+	}
+	if len(ds.lingering) >= maxLingering {
+		return false
+	}
+	ds.lingering = append(ds.lingering, d)
+	time.AfterFunc(left, func() {
+		d.a.spawn(func() {
+			ds.mu.Lock()
+			ds.lingering = slices.DeleteFunc(ds.lingering, func(o *Draft) bool { return o == d })
+			ds.mu.Unlock()
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.release()
+		})
+	})
+	return true
+}

@@ -1,0 +1,191 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"imapfs/cache/spool"
+)
+
+// Pending is a text that the server does not have, or has with other octets.
+type Pending struct {
+	ID      string    `json:"id"`
+	Mailbox string    `json:"mailbox"` // decoded, levels joined with /
+	Name    string    `json:"name"`
+	Size    int64     `json:"size"`  // octets
+	State   string    `json:"state"` // spool.State's word
+	Since   time.Time `json:"since"`
+	Error   string    `json:"error,omitzero"` // of the last try, or why it is not whole
+	Tries   int       `json:"tries"`
+	Next    time.Time `json:"next,omitzero"` // when it is tried again; zero: not by itself, or now
+	UID     UID       `json:"uid,omitzero"`  // where the server has other octets
+}
+
+// Pending lists them, the oldest first, from memory. Scratch files are not among them, nor
+// what a program has open and has not closed or synced yet.
+func (a *Account) Pending() []Pending {
+	var all []Pending
+	for _, d := range a.drafts.list() {
+		d.mu.Lock()
+		for _, g := range d.gens {
+			if p, ok := d.pending(g); ok {
+				all = append(all, p)
+			}
+		}
+		d.mu.Unlock()
+	}
+	return all
+}
+
+// pending says what is pending of a generation. mu is held.
+func (d *Draft) pending(g *generation) (Pending, bool) {
+	in := g.Info()
+	switch in.State {
+	case spool.Ready, spool.Sending, spool.Unknown, spool.Refused, spool.Changed:
+	case spool.Writing:
+		if d.opens > 0 || in.Damage == spool.Whole && !g.dirty.Load() {
+			return Pending{}, false
+		}
+	default:
+		return Pending{}, false
+	}
+	if g.same || g.Gone() {
+		return Pending{}, false
+	}
+	return Pending{
+		ID: in.ID, Mailbox: pathOf(in.Mailbox), Name: in.Name, Size: g.Size(), State: in.State.String(),
+		Since: in.Since, Error: spoolRefusal(in), Tries: in.Tries, Next: d.next, UID: in.UID,
+	}, true
+}
+
+// pendingByID finds a text of Pending.
+func (a *Account) pendingByID(id string) (*Draft, *generation) {
+	for _, d := range a.drafts.list() {
+		d.mu.Lock()
+		for _, g := range d.gens {
+			if _, ok := d.pending(g); ok && g.Info().ID == id {
+				d.mu.Unlock()
+				return d, g
+			}
+		}
+		d.mu.Unlock()
+	}
+	return nil, nil
+}
+
+var errNoPending = errors.New("nothing of that name is pending (imapfs pending lists what is)")
+
+// Export writes a text of Pending as it is, whole or not. NotExist: there is none.
+func (a *Account) Export(id string, w io.Writer) error {
+	_, g := a.pendingByID(id)
+	if g == nil {
+		return &Error{Op: "export", Kind: NotExist, Err: errNoPending}
+	}
+	_, err := g.Export(w)
+	return failure("export", nil, 0, err)
+}
+
+// DiscardPending removes a text of Pending for ever. NotExist: there is none. Busy: it is
+// just being sent.
+func (a *Account) DiscardPending(id string) error {
+	d, g := a.pendingByID(id)
+	if d == nil {
+		return &Error{Op: "discard", Kind: NotExist, Err: errNoPending}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	err := g.Entry.Discard()
+	if errors.Is(err, spool.ErrState) {
+		return &Error{Op: "discard", Kind: Busy, Err: err}
+	}
+	d.prune()
+	wake(d.kick)
+	a.drafts.tell()
+	return failure("discard", nil, 0, err)
+}
+
+// flushPace is how often the octets that went out are told, at most.
+const flushPace = 200 * time.Millisecond
+
+// FlushDrafts tries at once to send whatever is owed, and returns when all is with the
+// server, each has failed once more, or ctx ends: for unmount. progress, which may be
+// nil, is called with the octets that are sent and those that there are. The error
+// says what is left: it is in the spool and is sent by the next mount.
+func (a *Account) FlushDrafts(ctx context.Context, progress func(done, total int64)) error {
+	ds := a.drafts
+	ds.mu.Lock()
+	ds.hurry++
+	before := ds.octets.Load()
+	ds.mu.Unlock()
+	defer func() {
+		ds.mu.Lock()
+		ds.hurry--
+		ds.mu.Unlock()
+	}()
+	failures := make(map[*Draft][2]int)
+	var total int64
+	for _, d := range ds.list() {
+		d.mu.Lock()
+		failures[d] = [2]int{d.failures, d.putOffs}
+		if g := d.due(); g != nil {
+			total += g.Info().Length
+		}
+		d.start()
+		d.release()
+		d.mu.Unlock()
+		wake(d.kick)
+	}
+	for {
+		news := ds.news()
+		wake(ds.check)
+		wake(ds.now)
+		if progress != nil {
+			progress(min(ds.octets.Load()-before, total), total)
+		}
+		if !a.busyDrafts(failures) {
+			break
+		}
+		t := time.NewTimer(flushPace)
+		select {
+		case <-news:
+		case <-t.C:
+		case <-a.ctx.Done():
+		case <-ctx.Done():
+		}
+		t.Stop()
+		if ctx.Err() != nil || a.ctx.Err() != nil {
+			break
+		}
+	}
+	for _, d := range ds.list() {
+		d.mu.Lock()
+		d.release()
+		d.mu.Unlock()
+	}
+	if n := len(a.Pending()); n > 0 {
+		return &Error{Op: "flush", Kind: IO, Err: fmt.Errorf("%d texts are not with the server (they are in the spool, and sent by the next mount; see imapfs pending)", n)}
+	}
+	return nil
+}
+
+// busyDrafts reports whether something is still to be sent or checked that has not failed
+// since it had failed so often, to be sent and to be checked.
+func (a *Account) busyDrafts(failures map[*Draft][2]int) bool {
+	for _, d := range a.drafts.list() {
+		d.mu.Lock()
+		busy := d.due() != nil && d.failures <= failures[d][0]
+		for _, g := range d.gens {
+			in := g.Info()
+			open := !g.checked || in.Replaces != (spool.Message{}) && !g.replaced
+			busy = busy || in.State == spool.Sending || in.State == spool.Done && !g.Gone() && open && d.putOffs <= failures[d][1]
+		}
+		d.mu.Unlock()
+		if busy {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,59 @@
+package cache
+
+import (
+	"strings"
+
+	"imapfs/cache/spool"
+)
+
+// recoverDrafts takes up what a daemon that is gone has left in the spool: what is to be
+// sent is sent, what may have arrived is looked for, what has arrived is checked.
+func (a *Account) recoverDrafts() {
+	if a.spool == nil {
+		return
+	}
+	entries := a.spool.Entries()
+	later := make(map[*spool.Entry]bool)
+	for _, e := range entries {
+		if n := e.Next(); n != nil {
+			later[n] = true
+		}
+	}
+	for _, e := range entries {
+		if later[e] {
+			continue
+		}
+		var gens []*spool.Entry
+		for ; e != nil; e = e.Next() {
+			gens = append(gens, e)
+		}
+		d := a.newDraft(nil, gens...)
+		a.drafts.add(d)
+		d.resume()
+	}
+	a.spawn(a.checkDrafts)
+}
+
+// resume goes on with a draft that was found in the spool.
+func (d *Draft) resume() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m := d.mailbox()
+	for _, g := range d.gens {
+		in := g.Info()
+		switch {
+		case in.State != spool.Done:
+		case m == nil:
+			g.checked, g.replaced = true, true // it went with its mailbox
+		default:
+			g.arrived = in.Tried
+			d.a.drafts.own(m, in.Validity, in.UID)
+			d.a.queueCheck(check{d: d, box: m, g: g})
+		}
+	}
+	d.release()
+	d.start()
+}
+
+// pathOf is the name of a mailbox for people.
+func pathOf(m spool.Mailbox) string { return strings.Join(m.Path, "/") }
