@@ -44,6 +44,7 @@ const (
 // read names whose it is.
 func TestChaos(t *testing.T) {
 	needServers(t)
+	t.Parallel() // with the other suites: each mostly waits
 	for _, k := range []struct {
 		name, prefix string
 		start        func(t testing.TB) account

@@ -77,6 +77,7 @@ func (n *newsTrial) change(mailbox, wire, other, otherWire string) {
 // stopped in the middle of the answer. Cyrus and Courier are tried with -servers all.
 func TestAnotherClientsChangesAreSeen(t *testing.T) {
 	needServers(t)
+	t.Parallel() // with the other suites: each mostly waits
 	for _, k := range serverKinds() {
 		switch k.name {
 		case "Cyrus", "Courier":

@@ -135,6 +135,7 @@ func serverKinds() []serverKind {
 // server there is, judged by imaplib. What a server cannot is named in its kind.
 func TestServers(t *testing.T) {
 	needServers(t)
+	t.Parallel() // with the other suites: each mostly waits
 	if *serversFlag != "few" && *serversFlag != "all" {
 		t.Fatalf("-servers %s: few or all", *serversFlag)
 	}

@@ -103,6 +103,7 @@ func writeText(id, body string) string {
 // against every server there is, judged by imaplib.
 func TestWritesOnServers(t *testing.T) {
 	needServers(t)
+	t.Parallel() // with the other suites: each mostly waits
 	for _, k := range serverKinds() {
 		// GNU mailutils gives messages other UIDs, and stores what it likes.
 		if *serversFlag == "few" && !k.few || k.settles {
