@@ -317,3 +317,19 @@ func TestASessionThatSeesNothingIsNotBelieved(t *testing.T) {
 		}
 	}
 }
+
+// Courier lists a message whose file has just gone with the size of the text that it
+// invents for it: the right length is no proof then.
+func TestTheTextThatCourierInventsIsBelievedOfNoMessageThatIsGone(t *testing.T) {
+	s := imaptest.NewScripted(t)
+	in := s.Mailbox("INBOX")
+	in.Add([]byte(invented))
+	in.Add([]byte(invented)) // somebody has kept one
+	a := openScripted(t, s)
+	m := box(t, a, "INBOX")
+	v := mustLoad(t, m).Validity()
+	in.Expunge(1, imaptest.CourierGone)
+	_, err := m.Open(within(t, short), v, 1)
+	wantKind(t, err, Stale)
+	checkText(t, m, 2, []byte(invented))
+}

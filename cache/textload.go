@@ -241,13 +241,31 @@ func (l *load) fetchWhole(c *lease, size, limit int64) error {
 		return t.Err
 	case t.Err != nil:
 		return &doubt{recorded: size, said: -1}
-	case t.Octets != size, size == 0:
+	case t.Octets != size, size == 0, isInvented(t.Chunks):
 		// Both are 0 where a session has lost sight of the message's file (GNU
 		// mailutils); a message without an octet is rare.
 		return &doubt{recorded: size, said: t.Octets, whole: true}
 	}
 	l.take(t.Chunks, size)
 	return nil
+}
+
+// invented is what Courier gives for a message whose file has gone, with OK and as
+// RFC822.SIZE: where it was listed in that moment even the length is right.
+const invented = "From: System Administrator <root@localhost>\r\nSubject: message unavailable\r\n\r\n" +
+	"This message is no longer available on the server.\r\n"
+
+// isInvented reports whether a text is that one, as far as anybody can see: a fresh
+// session knows whether there is such a message.
+func isInvented(chunks [][]byte) bool {
+	n := 0
+	for _, c := range chunks {
+		if n+len(c) > len(invented) || string(c) != invented[n:n+len(c)] {
+			return false
+		}
+		n += len(c)
+	}
+	return n == len(invented)
 }
 
 // take makes blocks of a whole text.

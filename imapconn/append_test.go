@@ -94,7 +94,7 @@ func TestAppendSaysWhetherTheServerMayHaveTheMessage(t *testing.T) {
 	const sync, plus = "IMAP4rev1", "IMAP4rev1 LITERAL+"
 	line := func(n int, plus string) string { return fmt.Sprintf(`APPEND "INBOX" {%d%s}`, n, plus) }
 	small := "Subject: x\r\n\r\nbody"
-	large := strings.Repeat("0123456789abcde\n", 256<<10) // 4 MiB
+	large := strings.Repeat("0123456789abcde\n", 1<<20) // 16 MiB: more than the buffers between us hold
 	for name, test := range map[string]struct {
 		caps, text string
 		script     func(p *peer)

@@ -228,8 +228,8 @@ func (se *session) fetch(c *Call) {
 func goneBody(how Gone) string {
 	switch how {
 	case CourierGone:
-		text := "From: server\r\nSubject: message no longer available\r\n\r\n"
-		text += strings.Repeat("x", 127-len(text)) + "\r\n"
+		text := "From: System Administrator <root@localhost>\r\nSubject: message unavailable\r\n\r\n" +
+			"This message is no longer available on the server.\r\n"
 		return fmt.Sprintf("{%d}\r\n%s", len(text), text)
 	case MailutilsGone:
 		return `""`
