@@ -206,8 +206,12 @@ func (m *fakeMailbox) WireName() string {
 	defer m.a.mu.Unlock()
 	return m.wire
 }
-func (m *fakeMailbox) Attrs() []string           { return m.attrs }
-func (m *fakeMailbox) Selectable() bool          { return m.selectable }
+func (m *fakeMailbox) Attrs() []string { return m.attrs }
+func (m *fakeMailbox) Selectable() bool {
+	m.a.mu.Lock()
+	defer m.a.mu.Unlock()
+	return m.selectable
+}
 func (m *fakeMailbox) Snapshot() *cache.Snapshot { return m.snap.Load() }
 func (m *fakeMailbox) Touch()                    {}
 
