@@ -50,6 +50,9 @@ func TestTheKernelLooksAfterEveryConnection(t *testing.T) {
 // The server's machine has lost its power and is there again: it knows nothing of
 // the connection and has no reason to say so. An answer is owed.
 func TestAServerThatForgotTheConnectionIsNotWaitedFor(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes a connection be forgotten, as root")
+	}
 	t.Parallel()
 	forgotten := make(chan error, 1)
 	d := play(t, func(p *peer) {
@@ -65,7 +68,7 @@ func TestAServerThatForgotTheConnectionIsNotWaitedFor(t *testing.T) {
 	if err := <-forgotten; err != nil {
 		c.Close()
 		<-failed
-		t.Skipf("only who may administer the network can do that: %v", err)
+		t.Fatalf("only who may administer the network can do that: %v (run this as root, or with -short)", err)
 	}
 	select {
 	case err := <-failed:
