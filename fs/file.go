@@ -165,17 +165,23 @@ func (s *Server) serveOpenForWriting(r *fuse.OpenRequest) {
 	})
 }
 
-func (s *Server) serveCreate(r *fuse.CreateRequest) {
-	d, err := s.changeable(r.Node)
+// roomFor gives the directory in which a file of that name may be made.
+func (s *Server) roomFor(parent fuse.NodeID, name string) (*directory, error) {
+	d, err := s.changeable(parent)
 	switch {
 	case err != nil:
-	case len(r.Name) > maxName:
+	case len(name) > maxName:
 		err = syscall.ENAMETOOLONG
-	case !s.holdsMail(d), s.hasSequences(d, r.Name):
+	case !s.holdsMail(d), s.hasSequences(d, name):
 		err = syscall.EPERM
-	case s.kid(d, r.Name) != nil:
+	case s.kid(d, name) != nil:
 		err = syscall.EEXIST
 	}
+	return d, err
+}
+
+func (s *Server) serveCreate(r *fuse.CreateRequest) {
+	d, err := s.roomFor(r.Node, r.Name)
 	if err != nil {
 		s.fail(r, err)
 		return
@@ -229,13 +235,9 @@ func (l *local) setText(d draft) {
 // serveMknod makes an empty file, as CREATE does, and opens it not: for who writes files without
 // CREATE.
 func (s *Server) serveMknod(r *fuse.MknodRequest) {
-	d, err := s.changeable(r.Node)
-	switch {
-	case err != nil:
-	case !r.Mode.IsRegular(), !s.holdsMail(d), s.hasSequences(d, r.Name):
+	d, err := s.roomFor(r.Node, r.Name)
+	if err == nil && !r.Mode.IsRegular() {
 		err = syscall.EPERM
-	case len(r.Name) > maxName:
-		err = syscall.ENAMETOOLONG
 	}
 	if err != nil {
 		s.fail(r, err)
