@@ -22,6 +22,60 @@ type Pending struct {
 	Tries   int       `json:"tries"`
 	Next    time.Time `json:"next,omitzero"` // when it is tried again; zero: not by itself, or now
 	UID     UID       `json:"uid,omitzero"`  // where the server has other octets
+	Path    string    `json:"path,omitzero"` // of the text as it was written; of Orphans
+}
+
+// PendingStatus is what Pending comes to.
+type PendingStatus struct {
+	Texts  int       `json:"texts"`
+	Octets int64     `json:"octets"`
+	Oldest time.Time `json:"oldest,omitzero"`
+	Error  string    `json:"error,omitzero"` // of what was tried last
+}
+
+// pendingStatus sums up what is pending.
+func (a *Account) pendingStatus() (s PendingStatus) {
+	var last time.Time
+	for _, d := range a.drafts.list() {
+		d.mu.Lock()
+		for _, g := range d.gens {
+			p, ok := d.pending(g)
+			if !ok {
+				continue
+			}
+			s.Texts++
+			s.Octets += p.Size
+			if s.Oldest.IsZero() || p.Since.Before(s.Oldest) {
+				s.Oldest = p.Since
+			}
+			if tried := g.Info().Tried; p.Error != "" && (s.Error == "" || tried.After(last)) {
+				s.Error, last = p.Error, tried
+			}
+		}
+		d.mu.Unlock()
+	}
+	return s
+}
+
+// Orphans lists the texts in a spool (Config.State) whose daemon is gone, the oldest first.
+// The next Open sends them, or has them in its Pending. Nothing is changed by looking.
+func Orphans(state string) ([]Pending, error) {
+	found, err := spool.Orphans(state)
+	if err != nil {
+		return nil, &Error{Op: "spool", Kind: IO, Err: fmt.Errorf("%w (see the rights of %s)", err, state)}
+	}
+	all := make([]Pending, 0, len(found))
+	for _, o := range found {
+		p := pendingOf(o.Info)
+		p.Path = o.Path
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+func pendingOf(in *spool.Info) Pending {
+	return Pending{ID: in.ID, Mailbox: pathOf(in.Mailbox), Name: in.Name, Size: in.Size, State: in.State.String(),
+		Since: in.Since, Error: spoolRefusal(in), Tries: in.Tries, UID: in.UID}
 }
 
 // Pending lists them, the oldest first, from memory. Scratch files are not among them, nor
@@ -55,10 +109,12 @@ func (d *Draft) pending(g *generation) (Pending, bool) {
 	if g.same || g.Gone() {
 		return Pending{}, false
 	}
-	return Pending{
-		ID: in.ID, Mailbox: pathOf(in.Mailbox), Name: in.Name, Size: g.Size(), State: in.State.String(),
-		Since: in.Since, Error: spoolRefusal(in), Tries: in.Tries, Next: d.next, UID: in.UID,
-	}, true
+	p := pendingOf(in)
+	p.Size, p.Next = g.Size(), d.next
+	if p.Error == "" && d.failure != nil && in.State != spool.Writing {
+		p.Error = d.failure.Error() // the spool notes only what a server has said
+	}
+	return p, true
 }
 
 // pendingByID finds a text of Pending.

@@ -81,9 +81,9 @@ func (d *Draft) work() {
 // complain says that a text has not arrived: to the log once for each cause.
 func (d *Draft) complain(g *generation, err error, again bool) {
 	in := g.Info()
-	what := "it is tried again"
+	what := "it is tried again, and imapfs pending lists it"
 	if !again {
-		what = "it is not tried again; imapfs pending lists it"
+		what = "it is not tried again; imapfs pending lists, exports and discards it"
 	}
 	k := KindOf(err)
 	d.mu.Lock()

@@ -36,6 +36,7 @@ type Status struct {
 
 	Tree      TreeStatus      `json:"tree"`
 	Cache     CacheStatus     `json:"cache"`
+	Pending   PendingStatus   `json:"pending"`   // what the server does not have
 	LookedAt  int             `json:"looked_at"` // mailboxes looked into in the last ten minutes
 	Mailboxes []MailboxStatus `json:"mailboxes"` // of those the newest, maxMailboxStatus at most
 }
@@ -98,7 +99,7 @@ const maxMailboxStatus = 1000
 // Status says what the account is doing. It waits for nothing but locks that
 // nobody holds for long, and sends nothing.
 func (a *Account) Status() Status {
-	s := Status{Since: a.since, Tree: a.trees.status(), Cache: a.texts.status()}
+	s := Status{Since: a.since, Tree: a.trees.status(), Cache: a.texts.status(), Pending: a.pendingStatus()}
 	s.Tree.Messages = a.indexed.Load()
 	watched := a.pool.status(&s)
 	s.Notify = a.notices.stand()

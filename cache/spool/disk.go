@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -101,6 +102,12 @@ func (osDisk) syncDir(name string) error {
 	return d.Sync()
 }
 
+// Orphans has a lock for an instant, which must not keep a daemon from a directory.
+const (
+	lockTries = 100
+	lockPause = time.Millisecond
+)
+
 // lock locks a file, not the directory: NFS locks only what is open for writing.
 func (osDisk) lock(dir string) (io.Closer, error) {
 	name := filepath.Join(dir, lockName)
@@ -111,9 +118,12 @@ func (osDisk) lock(dir string) (io.Closer, error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
+	for tries := 1; ; {
 		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err != unix.EINTR {
+		if err == unix.EWOULDBLOCK && tries < lockTries {
+			tries++
+			time.Sleep(lockPause)
+		} else if err != unix.EINTR {
 			break
 		}
 	}

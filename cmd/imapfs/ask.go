@@ -3,14 +3,17 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -85,18 +88,20 @@ func byDevice(entries []*mountinfo.Info, wanted func(*mountinfo.Info) bool) []*m
 
 func deviceOf(m *mountinfo.Info) string { return fmt.Sprintf("%d:%d", m.Major, m.Minor) }
 
+var errInterrupted = errors.New("interrupted (what was begun goes on)")
+
 // errNoDaemon: nobody answers for the mount.
 var errNoDaemon = errors.New("no daemon answers for it (imapfs unmount clears away what a dead one has left; one that lives may say more in its log)")
 
-// ask sends a request to the daemon of a mount and gives the answer to use. How
-// long the answer takes once it has begun is up to ctx.
-func (m *mounted) ask(ctx context.Context, method, path string, use func(io.Reader) error) error {
+// ask sends a request to the daemon of a mount and gives the answer to use. values, which
+// may be nil, say more of it. How long the answer takes once it has begun is up to ctx.
+func (m *mounted) ask(ctx context.Context, method, path string, values url.Values, use func(io.Reader) error) error {
 	for _, point := range m.points {
 		conn := m.dial(point)
 		if conn == nil {
 			continue
 		}
-		err := m.askOn(ctx, conn, point, method, path, use)
+		err := m.askOn(ctx, conn, point, method, path, values, use)
 		if errors.Is(err, errNoDaemon) {
 			continue
 		}
@@ -124,7 +129,26 @@ func (m *mounted) dial(point string) *net.UnixConn {
 	return nil
 }
 
-func (m *mounted) askOn(ctx context.Context, conn *net.UnixConn, point, method, path string, use func(io.Reader) error) error {
+// askJSON is ask for an answer of one JSON value.
+func (m *mounted) askJSON(ctx context.Context, method, path string, values url.Values, answer any) error {
+	return m.ask(ctx, method, path, values, func(r io.Reader) error {
+		return json.NewDecoder(io.LimitReader(r, maxAnswer)).Decode(answer)
+	})
+}
+
+// do has the daemon do something, and waits until that is done.
+func (m *mounted) do(ctx context.Context, path string, values url.Values) error {
+	var answer outcome
+	if err := m.askJSON(ctx, http.MethodPost, path, values, &answer); err != nil {
+		return err
+	}
+	if answer.Error != "" {
+		return fmt.Errorf("%s: %s", m.points[0], hinted(answer.Error, "try again"))
+	}
+	return nil
+}
+
+func (m *mounted) askOn(ctx context.Context, conn *net.UnixConn, point, method, path string, values url.Values, use func(io.Reader) error) error {
 	defer conn.Close()
 	cred, err := peer(conn)
 	if err != nil {
@@ -136,14 +160,22 @@ func (m *mounted) askOn(ctx context.Context, conn *net.UnixConn, point, method, 
 		DisableKeepAlives:     true,
 	}}
 	query := url.Values{"at": {point}, "device": {m.device}}
-	request, err := http.NewRequestWithContext(ctx, method, "http://imapfs"+path+"?"+query.Encode(), nil)
+	maps.Copy(query, values)
+	var body io.Reader // of a POST: what is named may be much
+	if where := "?" + query.Encode(); method == http.MethodPost {
+		body = strings.NewReader(where[1:])
+	} else {
+		path += where
+	}
+	request, err := http.NewRequestWithContext(ctx, method, "http://imapfs"+path, body)
 	if err != nil {
 		return err
 	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	response, err := client.Do(request)
 	switch {
 	case ctx.Err() != nil:
-		return errors.New("interrupted (what was begun goes on)")
+		return errInterrupted
 	case os.IsTimeout(err):
 		return fmt.Errorf("its daemon, process %d, does not answer within %v (see whether it is stopped; kill -9 %[1]d and imapfs unmount end it)", cred.Pid, askLimit)
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
@@ -156,13 +188,19 @@ func (m *mounted) askOn(ctx context.Context, conn *net.UnixConn, point, method, 
 	case http.StatusOK:
 	case http.StatusGone, http.StatusMisdirectedRequest:
 		return errNoDaemon
+	case http.StatusConflict:
+		var answer outcome
+		if err := json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(&answer); err != nil {
+			return err
+		}
+		return errors.New(hinted(answer.Error, "try again"))
 	default:
 		return fmt.Errorf("its daemon, process %d, answers %s (it may be of another version: mount anew)", cred.Pid, oneLine(response.Status))
 	}
-	err = use(io.LimitReader(response.Body, maxAnswer))
+	err = use(response.Body)
 	switch {
 	case ctx.Err() != nil:
-		return errors.New("interrupted (what was begun goes on)")
+		return errInterrupted
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("its daemon, process %d, ended in the middle of its answer (see its log)", cred.Pid)
 	}

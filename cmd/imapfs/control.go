@@ -20,10 +20,13 @@ import (
 // A control is where a daemon is asked about its mount: HTTP and JSON over a Unix
 // socket that only its user and root reach.
 //
-//	GET  /status    a report
-//	POST /refresh   looks at everything anew; the answer begins at once and ends when it is done
+//	GET  /status            a report
+//	POST /refresh           looks at everything anew; the answer begins at once and ends when it is done
+//	GET  /pending           what the server does not have: a pendingReport
+//	GET  /pending/text      one of these texts: id=ID
+//	POST /pending/discard   removes one for ever: id=ID
 //
-// Both take at=MOUNTPOINT and device=MAJOR:MINOR, as the mount table has them: 421
+// All take at=MOUNTPOINT and device=MAJOR:MINOR, as the mount table has them: 421
 // is the answer where that is another mount, and 410 where this one is no longer to
 // be seen. It is the last answer then.
 type control struct {
@@ -46,6 +49,7 @@ type subject struct {
 	device     string // major:minor
 	status     func() report
 	refresh    func(context.Context) error
+	mail       *mail       // nil: of a test that asks for neither
 	mounted    func() bool // it is to be seen still
 }
 
@@ -82,6 +86,7 @@ func newControl(s subject, log *slog.Logger) (*control, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", c.serveStatus)
 	mux.HandleFunc("POST /refresh", c.serveRefresh)
+	s.mail.register(mux)
 	ctx, end := context.WithCancel(context.Background())
 	c.end = end
 	c.http = http.Server{
@@ -161,22 +166,38 @@ func (c *control) serveStatus(w http.ResponseWriter, _ *http.Request) {
 	json.NewEncoder(w).Encode(c.subject.status())
 }
 
-// refreshed is the answer to /refresh.
-type refreshed struct {
+// outcome is the answer where something was to be done.
+type outcome struct {
 	Error string `json:"error,omitzero"` // empty: it is done
 }
 
-func (c *control) serveRefresh(w http.ResponseWriter, r *http.Request) {
-	// It takes as long as it takes: who asks may go.
+func outcomeOf(err error) outcome {
+	if err == nil {
+		return outcome{}
+	}
+	return outcome{oneLine(err.Error())}
+}
+
+// refuse answers that something cannot be had, and why.
+func refuse(w http.ResponseWriter, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusConflict)
+	json.NewEncoder(w).Encode(outcomeOf(err))
+}
+
+// beginLong begins an answer that takes as long as it takes: who asks may go.
+func beginLong(w http.ResponseWriter, contentType string) *http.ResponseController {
 	rc := http.NewResponseController(w)
 	rc.SetReadDeadline(time.Time{})
 	rc.SetWriteDeadline(time.Time{})
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", contentType)
 	rc.Flush()
-	var answer refreshed
-	if err := c.subject.refresh(r.Context()); err != nil {
-		answer.Error = oneLine(err.Error())
-	}
+	return rc
+}
+
+func (c *control) serveRefresh(w http.ResponseWriter, r *http.Request) {
+	rc := beginLong(w, "application/json")
+	answer := outcomeOf(c.subject.refresh(r.Context()))
 	rc.SetWriteDeadline(time.Now().Add(controlWrite))
 	json.NewEncoder(w).Encode(answer)
 }

@@ -52,7 +52,7 @@ func mountAtPoints(device string, points ...string) *mounted {
 // askStatus gives the mount point that the answer is about.
 func askStatus(m *mounted) (string, error) {
 	var answer []byte
-	err := m.ask(context.Background(), http.MethodGet, "/status", func(r io.Reader) (err error) {
+	err := m.ask(context.Background(), http.MethodGet, "/status", nil, func(r io.Reader) (err error) {
 		answer, err = io.ReadAll(r)
 		return err
 	})
@@ -341,7 +341,7 @@ func TestRefreshEndsWithWhoeverAsked(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() {
-			done <- m.ask(ctx, http.MethodPost, "/refresh", func(r io.Reader) error {
+			done <- m.ask(ctx, http.MethodPost, "/refresh", nil, func(r io.Reader) error {
 				_, err := io.ReadAll(r)
 				return err
 			})
@@ -365,7 +365,7 @@ func TestWhatIsNoRequestIsRefused(t *testing.T) {
 	controlOf(t, subject{mountPoint: "/a", device: "0:7"})
 	m := mountAtPoints("0:7", "/a")
 	for _, r := range [][2]string{{http.MethodPost, "/status"}, {http.MethodGet, "/refresh"}, {http.MethodGet, "/"}} {
-		err := m.ask(t.Context(), r[0], r[1], func(io.Reader) error { return nil })
+		err := m.ask(t.Context(), r[0], r[1], nil, func(io.Reader) error { return nil })
 		if err == nil || errors.Is(err, errNoDaemon) || !strings.HasSuffix(err.Error(), ")") {
 			t.Errorf("%v: %v", r, err)
 		}

@@ -89,16 +89,3 @@ func openTrace(name string) (*os.File, error) {
 	}
 	return f, nil
 }
-
-// spoolDir is where the texts lie that the server does not have yet: a directory for each
-// account beside the logs.
-func spoolDir(o *options) (string, error) {
-	if o.State != "" {
-		return o.State, nil
-	}
-	dir, err := stateDir()
-	if err != nil {
-		return "", err
-	}
-	return filepath.Join(dir, strings.TrimSuffix(logName(o.name()), ".log")+".spool"), nil
-}

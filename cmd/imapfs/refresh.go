@@ -2,12 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"os/signal"
 	"strings"
@@ -36,16 +32,7 @@ SIGHUP to the daemon does the same, and waits for nothing.`,
 			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			return askEach(strings.Join(args, ""), func(m *mounted) error {
-				return m.ask(ctx, http.MethodPost, "/refresh", func(r io.Reader) error {
-					var answer refreshed
-					if err := json.NewDecoder(r).Decode(&answer); err != nil {
-						return err
-					}
-					if answer.Error == "" {
-						return nil
-					}
-					return errors.New(hinted(answer.Error, "try again"))
-				})
+				return m.do(ctx, "/refresh", nil)
 			})
 		},
 	}

@@ -50,6 +50,7 @@ func serve(ctx context.Context, account *cache.Account, o *options, s *secrets, 
 		device:     server.Device(),
 		status:     func() report { return newReport(o, account, server, s) },
 		refresh:    anew,
+		mail:       &mail{account, server, o, s},
 		mounted:    server.Mounted,
 	}, log)
 	if controlErr != nil {

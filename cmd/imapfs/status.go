@@ -39,8 +39,8 @@ func newStatus() *cobra.Command {
 		Short: "says what a mount is doing",
 		Long: `Says what a mount is doing: its connections, how fresh each mailbox is that was
 looked into during the last ten minutes, how full its cache is, what it has moved,
-and what failed last. Without MOUNTPOINT, for all mounts of this user. Nothing is
-asked of the server for it.`,
+what the server does not have yet, and what failed last. Without MOUNTPOINT, for all
+mounts of this user. Nothing is asked of the server for it.`,
 		Example: "  imapfs status ~/mail\n  imapfs status --json | jq .mailboxes",
 		Args:    oneAtMost,
 	}
@@ -54,8 +54,8 @@ asked of the server for it.`,
 		return askEach(strings.Join(args, ""), func(m *mounted) error {
 			ctx, cancel := context.WithTimeout(c.Context(), 2*askLimit)
 			defer cancel()
-			return m.ask(ctx, http.MethodGet, "/status", func(r io.Reader) error {
-				answer, err := io.ReadAll(r)
+			return m.ask(ctx, http.MethodGet, "/status", nil, func(r io.Reader) error {
+				answer, err := io.ReadAll(io.LimitReader(r, maxAnswer))
 				if err != nil {
 					return err
 				}
@@ -116,6 +116,13 @@ func showTable(w *bytes.Buffer, answer []byte) error {
 	}
 	if !r.RestingUntil.IsZero() {
 		row("slowed down", fmt.Sprintf("for %s: %s", span(r.RestingUntil.Sub(r.Time)), r.Resting))
+	}
+	if p := r.Pending; p.Texts > 0 {
+		texts := "1 text"
+		if p.Texts > 1 {
+			texts = fmt.Sprintf("%d texts", p.Texts)
+		}
+		row("not sent", fmt.Sprintf("%s of %s, the oldest %s old: %s (imapfs pending lists them)", texts, size(p.Octets), span(r.Time.Sub(p.Oldest)), cmp.Or(p.Error, "on the way")))
 	}
 	row("traffic", fmt.Sprintf("%s in, %s out", size(r.In), size(r.Out)))
 	if d := r.Day; d != nil {
@@ -231,8 +238,7 @@ func newReport(o *options, account *cache.Account, server *fs.Server, s *secrets
 		Status:     account.Status(), Errors: server.Causes(),
 	}
 	short := func(text string) string { return cut(s.blank(text), logOctets) }
-	r.Down, r.Resting = short(r.Down), short(r.Resting)
-	r.Resting = short(r.Resting)
+	r.Down, r.Resting, r.Pending.Error = short(r.Down), short(r.Resting), short(r.Pending.Error)
 	for i := range r.Errors {
 		r.Errors[i].Text = short(r.Errors[i].Text)
 	}
