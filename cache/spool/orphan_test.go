@@ -5,8 +5,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // files names what lies below a directory.
@@ -90,37 +92,19 @@ func TestLookingKeepsNoDaemonOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	made(t, s, "Subject: x\r\n\r\n")
+	lock := filepath.Join(s.dirs[0].path, lockName)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	var group sync.WaitGroup
-	defer group.Wait()
-	over := make(chan struct{})
-	defer close(over)
-	group.Go(func() {
-		for {
-			select {
-			case <-over:
-				return
-			default:
-			}
-			if _, err := Orphans(base); err != nil {
-				t.Error(err)
-				return
-			}
-		}
-	})
-	for range 100 {
-		s, err := Open(base)
-		if err != nil {
-			t.Fatal(err)
-		}
-		n := len(s.Entries())
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if n != 1 {
-			t.Fatalf("%d texts were taken over", n)
-		}
+	looker, err := os.Open(lock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Flock(int(looker.Fd()), unix.LOCK_SH); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(lockPause, func() { looker.Close() })
+	if n := len(opened(t, base).Entries()); n != 1 {
+		t.Fatalf("%d texts were taken over", n)
 	}
 }
