@@ -220,7 +220,7 @@ func TestExpungeNamesWhatGoes(t *testing.T) {
 	ask := func(answer bool) {
 		t.Helper()
 		named = nil
-		if err := a.Expunge(within(t, patient), m, func(all []Message) bool {
+		if err := a.Expunge(within(t, patient), m, func(_ UIDValidity, all []Message) bool {
 			for _, msg := range all {
 				named = append(named, msg.UID)
 			}

@@ -68,7 +68,7 @@ type side struct {
 // neither has one, by Date and From.
 func sameMessage(a, b []byte) bool {
 	field := func(h []byte, name string) string {
-		v, _ := headerField(h, name)
+		v, _ := HeaderField(h, name)
 		return string(v)
 	}
 	x, y := field(a, "Message-Id"), field(b, "Message-Id")

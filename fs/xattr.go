@@ -164,7 +164,7 @@ func (s *Server) getxattrWait(ctx context.Context, id fuse.NodeID, name string) 
 	if err != nil {
 		return nil, err
 	}
-	value, ok := headerField(header, headerXattrs[strings.TrimPrefix(name, xattrPrefix)])
+	value, ok := HeaderField(header, headerXattrs[strings.TrimPrefix(name, xattrPrefix)])
 	switch {
 	case !ok:
 		return nil, syscall.ENODATA
@@ -174,9 +174,9 @@ func (s *Server) getxattrWait(ctx context.Context, id fuse.NodeID, name string) 
 	return value, nil
 }
 
-// headerField gives the first field of that name, unfolded and with its encoded
+// HeaderField gives the first field of that name, unfolded and with its encoded
 // words decoded; as it stands if they cannot be.
-func headerField(header []byte, field string) ([]byte, bool) {
+func HeaderField(header []byte, field string) ([]byte, bool) {
 	// What comes behind a line that is no field is not seen; what comes before is.
 	h, _ := textproto.ReadHeader(bufio.NewReader(bytes.NewReader(header)))
 	mh := message.Header{Header: h}

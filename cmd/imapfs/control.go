@@ -25,6 +25,8 @@ import (
 //	GET  /pending           what the server does not have: a pendingReport
 //	GET  /pending/text      one of these texts: id=ID
 //	POST /pending/discard   removes one for ever: id=ID
+//	GET  /marked            what is marked \Deleted in a mailbox: mailbox=NAME, on the wire
+//	POST /expunge           expunges just that: mailbox=NAME, uidvalidity=N, uids=SET
 //
 // All take at=MOUNTPOINT and device=MAJOR:MINOR, as the mount table has them: 421
 // is the answer where that is another mount, and 410 where this one is no longer to

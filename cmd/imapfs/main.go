@@ -61,7 +61,7 @@ func newRoot() *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newMount(), newUnmount(), newStatus(), newRefresh(), newPending(), newDemo(), newVersion(), newDaemon())
+	root.AddCommand(newMount(), newUnmount(), newStatus(), newRefresh(), newPending(), newExpunge(), newDemo(), newVersion(), newDaemon())
 	return root
 }
 

@@ -22,6 +22,8 @@ func (m *mail) register(mux *http.ServeMux) {
 	mux.HandleFunc("GET /pending", m.servePending)
 	mux.HandleFunc("GET /pending/text", m.servePendingText)
 	mux.HandleFunc("POST /pending/discard", m.serveDiscard)
+	mux.HandleFunc("GET /marked", m.serveMarked)
+	mux.HandleFunc("POST /expunge", m.serveExpunge)
 }
 
 // pendingReport is the answer to /pending, and a line of pending --json.

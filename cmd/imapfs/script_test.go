@@ -111,7 +111,8 @@ func TestScripts(t *testing.T) {
 				}
 				ts.Fatalf("%s is missing: install %s (make deps)", args[0], args[1])
 			},
-			"full": full(t),
+			"full":  full(t),
+			"plain": plain(t),
 			// store MAILBOX UID HOW FLAGS: another client changes flags of the sample mail.
 			"store": func(ts *testscript.TestScript, _ bool, args []string) {
 				newAnotherClient(t, samples).do("store", args[0], args[1], args[2], args[3])
