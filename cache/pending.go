@@ -134,9 +134,15 @@ func (a *Account) pendingByID(id string) (*Draft, *generation) {
 
 var errNoPending = errors.New("nothing of that name is pending (imapfs pending lists what is)")
 
-// Export writes a text of Pending as it is, whole or not. NotExist: there is none.
+// Export writes a text of Pending, or of a draft (Draft.ID), as it is, whole or not.
+// NotExist: there is none.
 func (a *Account) Export(id string, w io.Writer) error {
 	_, g := a.pendingByID(id)
+	for _, d := range a.drafts.list() {
+		if g == nil && d.ID() == id {
+			g = d.text.Load()
+		}
+	}
 	if g == nil {
 		return &Error{Op: "export", Kind: NotExist, Err: errNoPending}
 	}
@@ -186,8 +192,11 @@ func (a *Account) FlushDrafts(ctx context.Context, progress func(done, total int
 	for _, d := range ds.list() {
 		d.mu.Lock()
 		failures[d] = [2]int{d.failures, d.putOffs}
-		if g := d.due(); g != nil {
-			total += g.Info().Length
+		due := d.due()
+		for _, g := range d.gens {
+			if in := g.Info(); g == due || in.State == spool.Sending {
+				total += in.Length
+			}
 		}
 		d.start()
 		d.release()

@@ -25,6 +25,8 @@ import (
 //	GET  /pending           what the server does not have: a pendingReport
 //	GET  /pending/text      one of these texts: id=ID
 //	POST /pending/discard   removes one for ever: id=ID
+//	POST /flush             sends what is pending; the answer is a line of JSON for each bit of
+//	                        progress (flushNews); limit=DURATION ends it
 //	GET  /marked            what is marked \Deleted in a mailbox: mailbox=NAME, on the wire
 //	POST /expunge           expunges just that: mailbox=NAME, uidvalidity=N, uids=SET
 //

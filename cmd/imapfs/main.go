@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"unicode"
 
 	"github.com/spf13/cobra"
@@ -31,8 +32,11 @@ func execute(args []string) int {
 		return 0
 	}
 	fmt.Fprintln(os.Stderr, "imapfs: "+oneLine(err.Error()))
-	if errors.As(err, new(usageError)) {
+	switch {
+	case errors.As(err, new(usageError)):
 		return 2
+	case errors.Is(err, errStillMounted):
+		return 128 + int(syscall.SIGINT)
 	}
 	return 1
 }

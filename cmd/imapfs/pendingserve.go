@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"imapfs/cache"
@@ -22,6 +23,7 @@ func (m *mail) register(mux *http.ServeMux) {
 	mux.HandleFunc("GET /pending", m.servePending)
 	mux.HandleFunc("GET /pending/text", m.servePendingText)
 	mux.HandleFunc("POST /pending/discard", m.serveDiscard)
+	mux.HandleFunc("POST /flush", m.serveFlush)
 	mux.HandleFunc("GET /marked", m.serveMarked)
 	mux.HandleFunc("POST /expunge", m.serveExpunge)
 }
@@ -37,17 +39,22 @@ type pendingReport struct {
 
 // pending is what is pending, secrets blanked.
 func (m *mail) pending() pendingReport {
-	r := pendingReport{MountPoint: m.options.MountPoint, Account: m.options.name(), Time: time.Now(), Pending: m.account.Pending()}
+	r := pendingReport{MountPoint: m.options.MountPoint, Account: m.options.name(), Time: time.Now(), Pending: m.unsent()}
 	if !m.options.ReadOnly {
 		r.Spool, _ = spoolDir(m.options) // it was found when the account was opened
 	}
-	if r.Pending == nil {
-		r.Pending = []cache.Pending{}
-	}
-	for i := range r.Pending {
-		r.Pending[i].Error = cut(m.secrets.blank(r.Pending[i].Error), logOctets)
-	}
 	return r
+}
+
+// unsent is all that the server does not have and no program has open, the oldest first.
+func (m *mail) unsent() []cache.Pending {
+	all := append([]cache.Pending{}, m.account.Pending()...)
+	all = append(all, m.server.Unsent()...)
+	slices.SortStableFunc(all, func(a, b cache.Pending) int { return a.Since.Compare(b.Since) })
+	for i := range all {
+		all[i].Error = cut(m.secrets.blank(all[i].Error), logOctets)
+	}
+	return all
 }
 
 func (m *mail) servePending(w http.ResponseWriter, _ *http.Request) {

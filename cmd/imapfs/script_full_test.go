@@ -37,7 +37,7 @@ type fullServer struct {
 //
 //	full line OCTETS         lets so many octets a second through; 0: as many as come
 //	full holds MAILBOX N     waits until the server has N messages there
-//	full marks MAILBOX UID   another client marks a message \Deleted
+//	full has MAILBOX N       wants that many to be there now
 func full(t *testing.T) func(*testscript.TestScript, bool, []string) {
 	var mu sync.Mutex
 	servers := make(map[string]*fullServer) // by the script's directory
@@ -61,9 +61,9 @@ func full(t *testing.T) func(*testscript.TestScript, bool, []string) {
 			ts.Check(err)
 			f.proxy.SetBandwidth(n)
 		case args[0] == "holds":
-			f.holds(ts, args[1], args[2])
-		case args[0] == "marks":
-			newAnotherClient(t, account{f.d.Addr, f.d.User, f.d.Password}).do("store", args[1], args[2], "+FLAGS", `\Deleted`)
+			f.holds(ts, args[1], args[2], time.Minute)
+		case args[0] == "has":
+			f.holds(ts, args[1], args[2], 0)
 		default:
 			ts.Fatalf("full %q?", args)
 		}
@@ -78,8 +78,8 @@ func writeLetters(ts *testscript.TestScript) {
 	}
 }
 
-func (f *fullServer) holds(ts *testscript.TestScript, mailbox, want string) {
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+func (f *fullServer) holds(ts *testscript.TestScript, mailbox, want string, limit time.Duration) {
+	for deadline := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
 		said := f.d.Doveadm("mailbox", "status", "-u", f.d.User, "messages", mailbox)
 		if strings.Contains(said, fmt.Sprintf("messages=%s\n", want)) {
 			return

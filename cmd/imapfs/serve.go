@@ -79,6 +79,7 @@ func serve(ctx context.Context, account *cache.Account, o *options, s *secrets, 
 			log.Info("still in use: programs that have files of it open get errors from now on", "at", o.MountPoint)
 		}
 	}
+	flushAtEnd(account, o, log)
 	log.Info("unmounted", "account", o.name(), "at", o.MountPoint)
 	return errors.Join(readyErr, err)
 }
