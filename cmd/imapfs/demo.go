@@ -131,7 +131,6 @@ func demoOptions(server *imaptest.Memory, dir string) (*options, error) {
 		return nil, err
 	}
 	o := newOptions()
-	o.ReadOnly = false // the mail is the demo's own
 	o.MountPoint, o.TLS = dir, tlsNone
 	o.Account = accountURL{User: server.User, Host: host}
 	o.Account.Port, err = strconv.Atoi(port)

@@ -18,7 +18,7 @@ func TestExpungeRefusesWhatWasNotNamed(t *testing.T) {
 	for range 4 {
 		s.Deliver("INBOX", letter("x", 300), time.Unix(1_700_000_000, 0))
 	}
-	d := mountPlain(t, s.Addr, s.User, s.Password, "--read-only=false")
+	d := mountPlain(t, s.Addr, s.User, s.Password)
 	m, wire, err := mailboxAt(d.path("INBOX"))
 	if err != nil {
 		t.Fatal(err)

@@ -34,7 +34,7 @@ func TestRoundTripsOfChanges(t *testing.T) {
 		}
 	}
 	proxy := imaptest.NewProxy(t, d.Addr)
-	m := mountPlain(t, proxy.Addr, d.User, d.Password, "--read-only=false")
+	m := mountPlain(t, proxy.Addr, d.User, d.Password)
 	run := func(command string) {
 		t.Helper()
 		cmd := exec.Command("bash", "-c", command)
@@ -63,7 +63,7 @@ func TestRoundTripsOfChanges(t *testing.T) {
 func TestLargeTextIsWritten(t *testing.T) {
 	needServers(t)
 	d := imaptest.StartDovecot(t, imaptest.DovecotOptions{NoTLS: true})
-	m := mountPlain(t, d.Addr, d.User, d.Password, "--read-only=false")
+	m := mountPlain(t, d.Addr, d.User, d.Password)
 	line := []byte("a line of seventy-six octets, as they are in an attachment in base64 xx\r\n")
 	text := append([]byte(writeText("large", "body")), bytes.Repeat(line, 20_000_000/len(line))...)
 	file := filepath.Join(t.TempDir(), "large")

@@ -133,7 +133,7 @@ func checkWrites(t *testing.T, k serverKind) {
 			}
 		}
 	}
-	d := startMount(t, tr.dir, tr.home(), "imap://"+tr.acc.user+"@"+tr.acc.addr+"/", tr.acc.password, "--tls", "none", "--read-only=false")
+	d := startMount(t, tr.dir, tr.home(), "imap://"+tr.acc.user+"@"+tr.acc.addr+"/", tr.acc.password, "--tls", "none")
 	defer d.stop(t)
 	dir := func(name string) string {
 		return d.path(append(strings.FieldsFunc(k.prefix, func(c rune) bool { return c == '.' }), name)...)

@@ -67,7 +67,7 @@ const (
 func newOptions() *options {
 	return &options{
 		Connections: defaultConnections, Timeout: defaultTimeout, Poll: defaultPoll,
-		OnDelete: onDeleteExpunge, ReadOnly: true, UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Umask: defaultUmask,
+		OnDelete: onDeleteExpunge, UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Umask: defaultUmask,
 	}
 }
 
@@ -89,7 +89,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.Exclude, "exclude", nil, "leave out mailboxes that match `PATTERN` (* and %, ! to keep; the last match counts; repeatable)")
 	f.BoolVar(&o.Shared, "shared", false, "show other users' and shared mailboxes, too")
 	f.StringVar(&o.Suffix, "suffix", "", "ends the name of each message, as .eml")
-	f.BoolVar(&o.ReadOnly, "read-only", o.ReadOnly, "nothing can be changed; --read-only=false lets programs write, which is not finished yet")
+	f.BoolVar(&o.ReadOnly, "read-only", o.ReadOnly, "nothing can be changed: the account is only looked at")
 	f.Var(&o.OnDelete, "on-delete", "rm removes from the server (expunge) or moves to the trash (trash)")
 	f.BoolVar(&o.AnyText, "any-text", false, "take files, too, that do not look like mail")
 	f.BoolVar(&o.AllowOther, "allow-other", false, "other users may come in, as far as the modes let them")
