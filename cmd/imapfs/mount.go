@@ -25,7 +25,9 @@ func newMount() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "mount [flags] URL MOUNTPOINT",
 		Short: "mounts an account at a directory",
-		Long: `Mounts an IMAP account at an empty directory, and returns when it is mounted.
+		Long: `Mounts an IMAP account at an empty directory, and returns when it is mounted. What
+programs write, move and remove there is written, moved and removed on the server;
+with --read-only they can only look. imapfs pending lists what the server does not have.
 
 The URL is imaps://user@host/ (TLS, port 993) or imap://user@host/ (STARTTLS,
 port 143), with a port after the host and a mailbox after the / where wanted. An @
