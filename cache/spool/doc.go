@@ -71,7 +71,8 @@
 // An entry is written beside the old one and renamed over it. Open takes the
 // directories of all daemons that are gone and leaves their entries where they are, so
 // that there is nothing a crash could tear; new ones go to the first. The journals
-// are written together. Close removes a directory that holds nothing.
+// are written together. Close removes a directory that holds nothing. Orphans looks at what
+// no daemon has, and takes nothing.
 //
 // # What is synced
 //
