@@ -245,7 +245,7 @@ func (d *Draft) arrive(m *Mailbox, g *generation, v UIDValidity, uid UID) {
 	d.mu.Lock()
 	g.arrived = time.Now()
 	d.known(m, g, v, uid)
-	replaces := in.Replaces != spool.Message{}
+	replaces := len(in.Replaces) > 0
 	discarded := d.discarded
 	d.mu.Unlock()
 	// Whoever edits waits for the old one to go: it is checked and replaced now.

@@ -180,6 +180,14 @@ func (a *Account) checkOne(j *job, c check, sizes map[UID]int64, wire UIDValidit
 			d.found(m, g, v, uid)
 		case in.Validity != wire, !there && c.tries >= checkTries:
 			// Another client has moved or removed it, or UIDs count anew.
+			_, uid, err := m.search(a.ctx, j, g)
+			if err != nil {
+				return false
+			}
+			if uid == 0 {
+				d.unseen(g)
+				return true
+			}
 		case !there:
 			return false
 		case size != in.Length || in.EightBit:
@@ -219,6 +227,16 @@ func (d *Draft) checked(g *generation) {
 	d.release()
 }
 
+// unseen lets go of a text that the server has said OK to, and that is nowhere to be seen. So
+// it is not known to be right, and what it was to replace stays.
+func (d *Draft) unseen(g *generation) {
+	if in := g.Info(); len(in.Replaces) > 0 {
+		d.a.log.Warn("a message is gone again that was to replace another one, which stays", "mailbox", pathOf(in.Mailbox), "name", in.Name, "uid", in.UID)
+	}
+	g.Replaced()
+	d.checked(g)
+}
+
 // found notes the UID of a text that the server has named none for.
 func (d *Draft) found(m *Mailbox, g *generation, v UIDValidity, uid UID) {
 	d.noted(g, g.Done(v, uid))
@@ -252,17 +270,19 @@ func (a *Account) finish(d *Draft, m *Mailbox, g *generation) bool {
 	return err == nil && a.checkOne(j, c, sizes, wire)
 }
 
-// replace deletes what a text takes the place of, which the server has and has not
+// replace deletes all that a text takes the place of, which the server has and has not
 // changed; and the message that it is if it was discarded meanwhile. False: not yet.
 func (a *Account) replace(d *Draft, m *Mailbox, g *generation) bool {
 	in := g.Info()
 	d.mu.Lock()
-	discarded, replaced := d.discarded, g.replaced
+	discarded := d.discarded
 	d.mu.Unlock()
-	if in.Replaces != (spool.Message{}) && !replaced && !discarded {
-		if err := a.deleteOld(in.Replaces); err != nil {
-			a.log.Warn("a message is replaced and the old one still there; it is tried again", "mailbox", in.Replaces.Mailbox, "uid", in.Replaces.UID, "err", err)
-			return false
+	if !discarded {
+		for _, old := range in.Replaces {
+			if err := a.deleteOld(old); err != nil {
+				a.log.Warn("a message is replaced and the old one still there; it is tried again", "mailbox", old.Mailbox, "uid", old.UID, "err", err)
+				return false
+			}
 		}
 	}
 	if discarded && in.UID != 0 {
@@ -273,7 +293,7 @@ func (a *Account) replace(d *Draft, m *Mailbox, g *generation) bool {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	g.replaced = true
+	g.Replaced()
 	d.release()
 	return true
 }
@@ -310,7 +330,7 @@ func (d *Draft) release() {
 	last := d.text.Load()
 	for _, g := range d.gens {
 		in := g.Info()
-		if g.Gone() || in.State != spool.Done || !g.checked || in.Replaces != (spool.Message{}) && !g.replaced {
+		if g.Gone() || in.State != spool.Done || !g.checked || len(in.Replaces) > 0 {
 			continue
 		}
 		if g == last && !d.discarded {

@@ -49,7 +49,6 @@ type generation struct {
 	// Guarded by Draft.mu.
 	same     bool      // it is the message that it began as: not to be sent
 	checked  bool      // the server's octets are these
-	replaced bool      // what it replaces is deleted
 	arrived  time.Time // zero: it has not
 	answered bool      // whoever sends is told that it has
 }
@@ -57,9 +56,17 @@ type generation struct {
 // original is a message as it was when a draft was made of it.
 type original struct {
 	ref  MessageRef
+	date time.Time
 	size int64
 	sum  [32]byte
 	all  bool // size and sum are those of the whole text
+}
+
+// is reports whether a text that is committed is the message that it began as, and to be
+// no other. wire is how the spool knows that message.
+func (o *original) is(in *spool.Info, wire []spool.Message) bool {
+	stays := len(in.Replaces) == 0 || slices.Equal(in.Replaces, wire)
+	return o.all && stays && o.size == in.Length && o.sum == in.Sum && in.Date.Equal(o.date)
 }
 
 var (

@@ -30,8 +30,11 @@ func (a *Account) AsideDraft(ctx context.Context, box *Mailbox, v UIDValidity, u
 }
 
 func (a *Account) copyMessage(ctx context.Context, box *Mailbox, v UIDValidity, uid UID, keep int64, create func(*spool.Spool, spool.Attrs) (*spool.Entry, error)) (*Draft, error) {
+	if err := box.valid(v); err != nil {
+		return nil, failure("edit", box, uid, err)
+	}
 	ref := MessageRef{Box: box, Validity: v, UID: uid}
-	attrs := spool.Attrs{Mailbox: box.place(), Replaces: ref.onWire()}
+	attrs := spool.Attrs{Mailbox: box.place(), Replaces: onWire(ref)}
 	if s := box.Snapshot(); s != nil && s.Validity() == v {
 		if m, ok := s.Find(uid); ok {
 			attrs.Flags = sendable(m.Flags)
@@ -40,14 +43,11 @@ func (a *Account) copyMessage(ctx context.Context, box *Mailbox, v UIDValidity, 
 			}
 		}
 	}
-	if err := box.valid(v); err != nil {
-		return nil, failure("edit", box, uid, err)
-	}
 	d, err := a.makeDraft(box, func(s *spool.Spool) (*spool.Entry, error) { return create(s, attrs) })
 	if err != nil {
 		return nil, err
 	}
-	d.origin = &original{ref: ref}
+	d.origin = &original{ref: ref, date: attrs.Date}
 	if keep > 0 {
 		if err := d.fill(ctx, ref, keep); err != nil {
 			d.Discard()

@@ -8,10 +8,10 @@ type Fate struct {
 	Name  string    // in the mount, 1 to 255 octets: what Pending calls it
 	Date  time.Time // INTERNALDATE, to the second; zero: the server's clock
 	Flags []string  // \Recent is left out
-	// Replaces is the message that the text takes the place of, which is deleted when
-	// the server has the text. What the same Draft has sent before it replaces without
-	// being told. Nil: none.
-	Replaces *MessageRef
+	// Replaces are the messages that the text takes the place of, at most 32, which are
+	// deleted when the server has the text and it is checked. Nil: those of Draft.Replaces;
+	// empty: none. What the same Draft has sent before it replaces without being told.
+	Replaces []MessageRef
 	// Edit is for a text that was changed in place: each LF that stands alone goes as
 	// CRLF. Else that is so only where the text holds no CRLF at all.
 	Edit bool

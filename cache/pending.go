@@ -100,7 +100,9 @@ func (d *Draft) pending(g *generation) (Pending, bool) {
 	switch in.State {
 	case spool.Ready, spool.Sending, spool.Unknown, spool.Refused, spool.Changed:
 	case spool.Writing:
-		if d.opens > 0 || in.Damage == spool.Whole && !g.dirty.Load() {
+		switch {
+		case in.Damage == spool.Interrupted: // whoever wrote it is gone
+		case d.opens > 0, in.Damage == spool.Whole && !g.dirty.Load():
 			return Pending{}, false
 		}
 	default:
@@ -244,7 +246,7 @@ func (a *Account) busyDrafts(failures map[*Draft][2]int) bool {
 		busy := d.due() != nil && d.failures <= failures[d][0]
 		for _, g := range d.gens {
 			in := g.Info()
-			open := !g.checked || in.Replaces != (spool.Message{}) && !g.replaced
+			open := !g.checked || len(in.Replaces) > 0
 			busy = busy || in.State == spool.Sending || in.State == spool.Done && !g.Gone() && open && d.putOffs <= failures[d][1]
 		}
 		d.mu.Unlock()

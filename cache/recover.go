@@ -44,7 +44,8 @@ func (d *Draft) resume() {
 		switch {
 		case in.State != spool.Done:
 		case m == nil:
-			g.checked, g.replaced = true, true // it went with its mailbox
+			g.checked = true // it went with its mailbox
+			g.Replaced()
 		default:
 			g.arrived = in.Tried
 			d.a.drafts.own(m, in.Validity, in.UID)

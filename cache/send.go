@@ -137,7 +137,7 @@ func (d *Draft) commit(g *generation, f Fate) (*generation, error) {
 		g.Refuse(spool.Failure{Kind: failedInvalid, Words: errNotMail.Error()})
 		return nil, errNotMail
 	}
-	if o := d.origin; o != nil && len(d.gens) == 1 && o.all && o.size == in.Length && o.sum == in.Sum {
+	if o := d.origin; o != nil && len(d.gens) == 1 && o.is(in, onWire(o.ref)) {
 		g.same = true
 		d.sent, d.where = Sent{o.ref.Validity, o.ref.UID, o.size}, o.ref.Box
 	}
@@ -158,18 +158,45 @@ func (d *Draft) put(a *spool.Attrs, f Fate) {
 	if f.Flags != nil {
 		a.Flags = sendable(f.Flags)
 	}
-	if f.Replaces != nil && len(d.gens) == 1 {
-		a.Replaces = f.Replaces.onWire()
+	if f.Replaces == nil {
+		return
 	}
+	old := onWire(f.Replaces...)
+	if len(d.gens) > 1 || d.sent != (Sent{}) { // beside what this draft has sent, or is to send before
+		for _, m := range a.Replaces {
+			if !slices.Contains(old, m) {
+				old = append(old, m)
+			}
+		}
+	}
+	a.Replaces = old
 }
 
-// onWire is how the spool knows a message; none where its UID means nothing any more.
-func (r *MessageRef) onWire() spool.Message {
-	e := r.Box.current.Load()
-	if e == nil || e.validity != r.Validity {
-		return spool.Message{}
+// onWire is how the spool knows messages; those whose UID means nothing any more are left out.
+func onWire(refs ...MessageRef) []spool.Message {
+	var all []spool.Message
+	for _, r := range refs {
+		if e := r.Box.current.Load(); e != nil && e.validity == r.Validity {
+			all = append(all, spool.Message{Mailbox: r.Box.WireName(), Validity: e.wire, UID: r.UID})
+		}
 	}
-	return spool.Message{Mailbox: r.Box.WireName(), Validity: e.wire, UID: r.UID}
+	return all
+}
+
+// Replaces are the messages that the text takes the place of, as far as they mean anything
+// yet: of an edit the one that it began as, also after a crash.
+func (d *Draft) Replaces() []MessageRef {
+	var refs []MessageRef
+	for _, old := range d.text.Load().Info().Replaces {
+		m := d.a.byWire(old.Mailbox)
+		if m == nil {
+			continue
+		}
+		if e := m.current.Load(); e != nil && e.wire == old.Validity {
+			refs = append(refs, MessageRef{m, e.validity, old.UID})
+		}
+	}
+	return refs
 }
 
 // await waits until the server has a generation, or a later one that takes its place, or

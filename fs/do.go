@@ -230,15 +230,12 @@ func (s *Server) sendText(st step) result {
 		text = copied
 	}
 	was := text.Sent()
-	rest := slices.Clone(st.replaces)
-	for i, m := range rest {
-		if was.UID != 0 && m.uid == was.UID && m.validity == was.Validity && m.box == st.box {
+	for _, m := range st.replaces {
+		if was.UID != 0 && m == (ref{st.box, was.Validity, was.UID}) {
 			continue // it knows
 		}
 		if old := s.dirOf(m.box); old != nil {
-			to.replaces = &replaced{old.box, m.validity, m.uid}
-			rest = slices.Delete(rest, i, i+1)
-			break
+			to.replaces = append(to.replaces, replaced{old.box, m.validity, m.uid})
 		}
 	}
 	sent, err := text.Send(s.ctx, to)
@@ -275,13 +272,14 @@ func (s *Server) sendText(st step) result {
 		}
 	}
 	r := result{validity: sent.Validity, uid: sent.UID}
-	for _, m := range rest {
-		if m.uid == sent.UID && m.validity == sent.Validity && m.box == st.box {
+	for _, m := range st.replaces {
+		if m == (ref{st.box, sent.Validity, sent.UID}) {
 			continue
 		}
-		if err := s.deleteMessage(m); err != nil {
-			s.causes.report("write", err)
-			r.left = true
+		if old := s.dirOf(m.box); old != nil {
+			snap := old.box.Snapshot()
+			_, there := find(snap, m.uid)
+			r.left = r.left || there && snap.Validity() == m.validity // package cache goes on trying
 		}
 	}
 	return r

@@ -52,11 +52,11 @@ type fate struct {
 	name     string
 	date     time.Time
 	flags    []string
-	replaces *replaced
+	replaces []replaced // all of them, and no other
 	edit     bool
 }
 
-// replaced is the message that a text takes the place of.
+// replaced is a message that a text takes the place of.
 type replaced struct {
 	box      mailbox
 	validity cache.UIDValidity
@@ -145,9 +145,9 @@ func (d cacheDraft) Move(box mailbox, name string, scratch bool) error {
 }
 
 func (d cacheDraft) Send(ctx context.Context, f fate) (cache.Sent, error) {
-	to := cache.Fate{Box: f.box.(*cache.Mailbox), Name: f.name, Date: f.date, Flags: f.flags, Edit: f.edit}
-	if r := f.replaces; r != nil {
-		to.Replaces = &cache.MessageRef{Box: r.box.(*cache.Mailbox), Validity: r.validity, UID: r.uid}
+	to := cache.Fate{Box: f.box.(*cache.Mailbox), Name: f.name, Date: f.date, Flags: f.flags, Edit: f.edit, Replaces: []cache.MessageRef{}}
+	for _, r := range f.replaces {
+		to.Replaces = append(to.Replaces, cache.MessageRef{Box: r.box.(*cache.Mailbox), Validity: r.validity, UID: r.uid})
 	}
 	return d.Draft.Send(ctx, to)
 }

@@ -1,5 +1,7 @@
 package spool
 
+import "slices"
+
 // Commit says that the text is whole and is to be sent: Writing to Ready. From now
 // on it does not change. It reads the text once, a piece at a time, for its traits, and
 // for length and sum as they are sent.
@@ -37,7 +39,7 @@ func (e *Entry) commit(lines bool) error {
 	if s.length > maxText {
 		return ErrTooLong
 	}
-	in.State, in.Size, in.Traits, in.Length, in.Sum = Ready, e.Size(), s.Traits, s.length, s.sum
+	in.State, in.Size, in.Traits, in.Length, in.Sum, in.rest = Ready, e.Size(), s.Traits, s.length, s.sum, false
 	old, _, unlock := e.older(&in)
 	defer unlock()
 	put := e.put
@@ -56,11 +58,15 @@ func (e *Entry) commit(lines bool) error {
 
 // older looks at the generations before this one, which it locks. It gives those that
 // nobody needs once in is on the disk, and the one, if any, whose fate is not known. It
-// writes into in which message is to be replaced, and their IDs: a crash may leave any
-// of them. mu is held.
+// writes into in which messages are to be replaced, and their IDs: a crash may leave any
+// of them. What an earlier generation has become is replaced, and all that it was to
+// replace and is not known to have. mu is held.
 func (e *Entry) older(in *Info) (old []*Entry, open *Entry, unlock func()) {
 	var locked []*Entry
 	in.follows = nil
+	mine := lacking(in.Replaces, in.inherited)
+	var theirs []Message
+	last := in
 	for p := e.follows; p != nil && open == nil; p = p.follows {
 		p.mu.Lock()
 		locked = append(locked, p)
@@ -70,9 +76,11 @@ func (e *Entry) older(in *Info) (old []*Entry, open *Entry, unlock func()) {
 		}
 		switch {
 		case was.State == Ready || was.State == Refused || was.State == Changed && was.UID == 0:
-			in.Replaces = was.Replaces
+			theirs = with(theirs, lacking(was.Replaces, was.inherited)...)
+			last = was
 		case was.UID != 0:
-			in.Replaces = was.Where()
+			theirs = with(theirs, was.Where())
+			last = was
 		default:
 			open = p
 		}
@@ -83,14 +91,28 @@ func (e *Entry) older(in *Info) (old []*Entry, open *Entry, unlock func()) {
 			old = append(old, p)
 		}
 		if was.UID != 0 {
-			break // what that one replaced is replaced
+			break // what came before is among what that one replaces
 		}
+	}
+	if last != in {
+		in.inherited = lacking(with(theirs, last.Replaces...), mine)
+		in.Replaces = with(mine, in.inherited...)
 	}
 	return old, open, func() {
 		for _, p := range locked {
 			p.mu.Unlock()
 		}
 	}
+}
+
+// lacking are the messages of all that are not among some.
+func lacking(all, some []Message) []Message {
+	return slices.DeleteFunc(slices.Clone(all), func(m Message) bool { return slices.Contains(some, m) })
+}
+
+// with are the messages of all, and the others of more.
+func with(all []Message, more ...Message) []Message {
+	return append(slices.Clip(all), lacking(more, all)...)
 }
 
 // leave removes what older gave, when the entry on the disk does without. mu is held,

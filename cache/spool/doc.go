@@ -42,8 +42,8 @@
 // (Edit). It shares nothing with the first: its octets are copied, by sharing blocks
 // where the file system can. An earlier generation that was not sent is removed when
 // the next is committed; one that is on its way is settled first (ErrEarlier), and
-// then replaced on the server (Attrs.Replaces). So one name needs one APPEND at a
-// time, and none knows of the others.
+// then replaced on the server, with all that it was to replace and is not known to have
+// (Attrs.Replaces). So one name needs one APPEND at a time, and none knows of the others.
 //
 // # How an APPEND goes
 //
@@ -101,6 +101,7 @@
 //	maxEntry, maxLine    64 KiB of an entry's file, 16 KiB of a line of the journal
 //	maxWords             1,000 octets of an error are kept
 //	maxFollows           64 generations that a crash may bring back
+//	maxReplaces          32 messages that a text takes the place of: ErrTooLong
 //	maxHidden            1 Mi ranges of hidden UIDs: ErrFull
 //	maxChanges           10,000 moves, parkings and renames in flight: ErrFull
 //

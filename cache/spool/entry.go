@@ -102,7 +102,8 @@ func (e *Entry) syncText() error {
 
 // Keep makes text and entry durable as they are. Whoever is about to answer a
 // program with an error, and has not called Unsent, Uncertain, Refuse or Differ for
-// it, calls Keep before: from then on the text must outlive anything.
+// it, calls Keep before: from then on the text must outlive anything. One that can be
+// written to is whole after a crash, too, if nothing was written since.
 func (e *Entry) Keep() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -111,7 +112,7 @@ func (e *Entry) Keep() error {
 	}
 	in := *e.Info()
 	if in.State.Writable() {
-		in.Size = e.Size()
+		in.Size, in.rest = e.Size(), in.Damage == Whole
 	}
 	return e.keep(&in)
 }

@@ -20,7 +20,7 @@ func full() *Info {
 	when := time.Date(2026, 1, 2, 3, 4, 5, 6, time.FixedZone("", -5400))
 	in := &Info{ID: "0123456789abcdef", State: Refused, Since: when, Size: 12, Damage: Lost,
 		Attrs: Attrs{Mailbox: Mailbox{"a\xff/\n\"b", []string{"a\xff", "", "ü"}}, Name: "\x00 \n", Date: when,
-			Flags: []string{`\Seen`, ""}, Replaces: Message{"x", 1, 2}},
+			Flags: []string{`\Seen`, ""}, Replaces: []Message{{"x", 1, 2}, {"\"y", 3, 4}}},
 		Traits: Traits{true, true, true, true, true}, Length: 13, Validity: 4, UIDNext: 5, Tries: 6, Tried: when, UID: 7,
 		Failure: Failure{"over quota", "NO \"full\"\n", when}, follows: []string{"fedcba9876543210", "0"}, rest: true}
 	in.Sum[3] = 9

@@ -30,11 +30,13 @@ type Message struct {
 
 // Attrs is what whoever makes or renames a file says of it.
 type Attrs struct {
-	Mailbox  Mailbox   // where it belongs; none for a scratch file outside of every mailbox
-	Name     string    // in the mount, 1 to 255 octets
-	Date     time.Time // INTERNALDATE, with its zone; zero: none
-	Flags    []string  // to be set by APPEND; not modified
-	Replaces Message   // the message that this one takes the place of; for Aside: that it is a copy of
+	Mailbox Mailbox   // where it belongs; none for a scratch file outside of every mailbox
+	Name    string    // in the mount, 1 to 255 octets
+	Date    time.Time // INTERNALDATE, with its zone; zero: none
+	Flags   []string  // to be set by APPEND; not modified
+	// Replaces are the messages that this one takes the place of, at most 32, which are to
+	// be deleted when the server has it; for Aside: the one that it is a copy of. Not modified.
+	Replaces []Message
 }
 
 // Failure is why a text is not on the server, as whoever tried says.
@@ -79,7 +81,10 @@ type Info struct {
 	Failure Failure // the last one
 
 	follows []string // the IDs of the generations before, the last first, which may be gone; not modified
-	rest    bool     // closed since it was last written to; of Local and Aside
+	// inherited are those of Replaces that come from the generations before, as far as this
+	// process knows; not modified.
+	inherited []Message
+	rest      bool // closed or kept since it was last written to; of what can be written to
 }
 
 // Where is the message that the text has become; none while the UID is not known.
@@ -92,8 +97,11 @@ func (in *Info) Where() Message {
 
 // check refuses what is over a limit.
 func (a *Attrs) check() error {
-	long := len(a.Name) > maxName || len(a.Mailbox.Wire) > maxMailbox || len(a.Replaces.Mailbox) > maxMailbox ||
+	long := len(a.Name) > maxName || len(a.Mailbox.Wire) > maxMailbox || len(a.Replaces) > maxReplaces ||
 		len(a.Mailbox.Path) > maxLevels || len(a.Flags) > maxFlags
+	for _, m := range a.Replaces {
+		long = long || len(m.Mailbox) > maxMailbox
+	}
 	for _, f := range a.Flags {
 		long = long || len(f) > maxFlag
 	}
@@ -108,5 +116,5 @@ func (a *Attrs) check() error {
 
 // sameButName reports whether two differ in nothing that is sent.
 func (a *Attrs) sameButName(b *Attrs) bool {
-	return a.Mailbox.Wire == b.Mailbox.Wire && a.Date.Equal(b.Date) && slices.Equal(a.Flags, b.Flags) && a.Replaces == b.Replaces
+	return a.Mailbox.Wire == b.Mailbox.Wire && a.Date.Equal(b.Date) && slices.Equal(a.Flags, b.Flags) && slices.Equal(a.Replaces, b.Replaces)
 }

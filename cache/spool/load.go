@@ -150,7 +150,7 @@ func (s *Spool) adopt(d *dir, in *Info, done string) error {
 			e.erase()
 			return nil
 		}
-		if in.State == Writing || !in.rest || in.Size != size {
+		if !in.rest || in.Size != size {
 			if in.Damage == Whole {
 				in.Damage = Interrupted
 			}

@@ -34,6 +34,8 @@ type wanted struct {
 	gone     bool           // removed
 	stays    bool           // removed, and a crash may bring it back
 	back     map[State]bool // as what
+	rest     bool           // whole after a crash, though it can be written to
+	owes     []Message      // what it must replace
 }
 
 // afterCrash is what an Open makes of a state on the disk.
@@ -142,7 +144,7 @@ func (w *world) edit(t *rapid.T) {
 	}
 	text := slices.Clone(x.text[:min(int(keep), len(x.text))])
 	n := &wanted{e: e, state: Writing, text: text, torn: x.torn && len(text) > 0, vague: x.vague && len(text) > 0,
-		now: map[State]bool{Writing: true}, may: map[State]bool{Writing: true}, older: x}
+		now: map[State]bool{Writing: true}, may: map[State]bool{Writing: true}, older: x, owes: slices.Clone(x.e.Info().Replaces)}
 	w.all = append(w.all, n)
 }
 
@@ -153,7 +155,7 @@ func (w *world) write(t *rapid.T) {
 	w.fault(t)
 	n, err := x.e.WriteAt(p, int64(off))
 	must(t, err)
-	x.synced = false
+	x.synced, x.rest = false, x.e.Info().rest
 	if n > 0 {
 		if need := off + n; need > len(x.text) {
 			x.text = append(x.text, make([]byte, need-len(x.text))...)
@@ -178,7 +180,7 @@ func (w *world) truncate(t *rapid.T) {
 	w.fault(t)
 	err := x.e.Truncate(int64(size))
 	must(t, err)
-	x.synced = false
+	x.synced, x.rest = false, x.e.Info().rest
 	if got := int(x.e.Size()); got == size { // it may have been done although the entry was not written
 		for len(x.text) < size {
 			x.text = append(x.text, 0)
@@ -208,8 +210,52 @@ func (w *world) commit(t *rapid.T) {
 		return
 	}
 	x.state, x.lost = Ready, false
+	w.owed(t, x)
 	x.put(Ready, false, nil)
 	w.fold(t, x)
+}
+
+// replace has a text take the place of one more message.
+func (w *world) replace(t *rapid.T) {
+	x := w.draw(t, Writing)
+	m := Message{inboxWire, 7, UID(rapid.IntRange(200, 220).Draw(t, "uid"))}
+	w.fault(t)
+	err := x.e.Set(func(a *Attrs) { a.Replaces = with(a.Replaces, m) })
+	must(t, err)
+	if err == nil {
+		x.owes = with(x.owes, m)
+	}
+}
+
+// replaced says that what an arrived text takes the place of is deleted.
+func (w *world) replaced(t *rapid.T) {
+	x := w.draw(t, Done)
+	x.e.Replaced()
+	x.owes = nil
+}
+
+// owed looks that a text replaces all that it is to, and what the ones before it are and
+// were to replace. What only an earlier one owed it may have been told to forget.
+func (w *world) owed(t *rapid.T, x *wanted) {
+	want := x.owes
+	if x.older != nil {
+		want = lacking(want, x.e.Info().inherited)
+	}
+	for o := x.older; o != nil; o = o.older {
+		in := o.e.Info()
+		if o.gone && in.UID == 0 || in.State.InFlight() || in.State == Done && in.UID == 0 {
+			continue
+		}
+		want = with(want, o.owes...)
+		if in.UID != 0 {
+			want = with(want, in.Where())
+			break
+		}
+	}
+	if left := lacking(want, x.e.Info().Replaces); len(left) > 0 {
+		t.Fatalf("a text that is %s does not replace %v", x.state, left)
+	}
+	x.owes = slices.Clone(x.e.Info().Replaces)
 }
 
 // fold looks which generations before are gone. What replaces a durable one is durable.
@@ -266,6 +312,7 @@ func (w *world) send(t *rapid.T) {
 	switch {
 	case err == nil:
 		x.state = Sending
+		w.owed(t, x)
 		x.put(Sending, true, nil)
 		w.fold(t, x)
 		x.older = nil
@@ -310,6 +357,7 @@ func (w *world) keep(t *rapid.T) {
 	on := x.state
 	err := x.e.Keep()
 	must(t, err)
+	x.rest = x.e.Info().rest || err != nil && !x.torn // then it may be on the disk
 	x.put(on, true, err)
 	x.syncedNow(err)
 }
@@ -367,8 +415,9 @@ func (w *world) remove(t *rapid.T) {
 	if err == nil {
 		w.removed(x)
 		if n != nil {
-			if got := n.e.Info().Replaces; got.UID == 0 || got != x.e.Info().Where() {
-				t.Fatalf("the next generation replaces %v", got)
+			was := x.e.Info()
+			if got := n.e.Info().Replaces; was.UID == 0 || len(lacking(append(slices.Clone(was.Replaces), was.Where()), got)) > 0 {
+				t.Fatalf("the next generation replaces %v, and not %v and %v", got, was.Where(), was.Replaces)
 			}
 			n.put(n.state, true, nil)
 			n.older = nil
@@ -593,13 +642,16 @@ func (w *world) compare(t *rapid.T, x *wanted, e *Entry, cut bool) bool {
 	if (!cut || x.synced) && !x.vague && x.back == nil && !bytes.Equal(text.Bytes(), x.text) {
 		t.Fatalf("the text that was %s is %q, was %q", x.state, text.Bytes(), x.text)
 	}
-	if in.State == Writing && text.Len() > 0 && e.Commit() != ErrTorn {
+	if in.State == Writing && text.Len() > 0 && in.Damage == Whole && (!x.rest || !bytes.Equal(text.Bytes(), x.text)) {
 		t.Fatal("a text that was being written counts as whole")
+	}
+	if !cut && x.back == nil && len(lacking(x.owes, in.Replaces)) > 0 {
+		t.Fatalf("%v are to be replaced, and %v are not forgotten", x.owes, in.Replaces)
 	}
 	w.outgoing(t, x, e)
 	x.lost = x.lost || !in.State.Writable() && !bytes.Equal(asSent(text.Bytes()), asSent(x.text)) || in.Damage != Whole
 	x.e, x.state, x.text, x.torn = e, e.Info().State, text.Bytes(), e.Info().Damage != Whole
-	x.vague, x.back = false, nil
+	x.vague, x.back, x.rest, x.owes = false, nil, in.rest, slices.Clone(in.Replaces)
 	if cut || x.stays {
 		x.may = map[State]bool{x.state: true}
 	}
@@ -678,6 +730,8 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 			"done":       w.done,
 			"remove":     w.remove,
 			"discard":    w.discard,
+			"replace":    w.replace,
+			"replaced":   w.replaced,
 			"keep":       w.keep,
 			"toMail":     w.toMail,
 			"toScratch":  w.toScratch,

@@ -54,8 +54,8 @@ func format(in *Info) ([]byte, error) {
 	if len(in.Flags) > 0 {
 		w.line("flags", anys(in.Flags)...)
 	}
-	if in.Replaces != (Message{}) {
-		w.line("replaces", in.Replaces.Mailbox, in.Replaces.Validity, in.Replaces.UID)
+	for _, m := range in.Replaces {
+		w.line("replaces", m.Mailbox, m.Validity, m.UID)
 	}
 	if len(in.follows) > 0 {
 		w.line("follows", anys(in.follows)...)
@@ -168,7 +168,9 @@ func (in *Info) set(key string, r *reader) {
 	case "flags":
 		in.Flags = r.texts(maxFlags)
 	case "replaces":
-		in.Replaces = Message{r.text(), UIDValidity(r.number(32)), UID(r.number(32))}
+		m := Message{r.text(), UIDValidity(r.number(32)), UID(r.number(32))}
+		in.Replaces = append(in.Replaces, m)
+		r.failed = r.failed || m == Message{} || len(in.Replaces) > maxReplaces
 	case "follows":
 		in.follows = r.texts(maxFollows)
 	case "since":

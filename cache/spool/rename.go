@@ -49,8 +49,14 @@ func (e *Entry) renamed(r *renaming, durable bool) error {
 		}
 		in.Mailbox = Mailbox{wire, path}
 	}
-	var also bool
-	in.Replaces.Mailbox, also = r.rename(in.Replaces.Mailbox)
+	also := false
+	in.Replaces = slices.Clone(in.Replaces)
+	for i := range in.Replaces {
+		m := &in.Replaces[i]
+		name, is := r.rename(m.Mailbox)
+		m.Mailbox, also = name, also || is
+	}
+	in.inherited = nil // it is compared by name
 	if !ok && !also {
 		return nil
 	}

@@ -10,7 +10,7 @@ import (
 // UIDNEXT of the mailbox; 0 where the server does not say.
 //
 // If an earlier generation has become a message, Attrs.Replaces of Info names
-// that from now on.
+// that from now on, beside the others.
 //
 // ErrEarlier: an earlier generation is not settled; settle that first.
 // ErrSuperseded: a later one is committed. ErrTorn: the text on the disk is not what
@@ -184,8 +184,20 @@ func (e *Entry) Done(v UIDValidity, uid UID) error {
 	return nil
 }
 
+// Replaced says of a text that is Done that what it takes the place of is deleted, or not to be:
+// Info.Replaces is empty from then on. On the disk it stays: after a crash it is looked
+// at once more.
+func (e *Entry) Replaced() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if in := *e.Info(); in.State == Done {
+		in.Replaces, in.inherited = nil, nil
+		e.info.Store(&in)
+	}
+}
+
 // Remove removes a text that the server has: Done, with or without a UID. A next
-// generation learns which message it replaces; without a UID, ErrEarlier.
+// generation learns which messages it replaces; without a UID, ErrEarlier.
 func (e *Entry) Remove() error {
 	for {
 		n := e.next.Load()
@@ -216,7 +228,8 @@ func (e *Entry) removeBefore(n *Entry) (again bool, err error) {
 			return false, ErrEarlier
 		}
 		to := *n.Info()
-		to.Replaces = in.Where()
+		to.Replaces = with(lacking(to.Replaces, to.inherited), with([]Message{in.Where()}, in.Replaces...)...)
+		to.inherited = nil
 		if err := n.put(&to, true); err != nil {
 			return false, err
 		}

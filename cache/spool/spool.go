@@ -123,7 +123,7 @@ func (s *Spool) Create(a Attrs) (*Entry, error) { return s.create(a, Writing, ni
 // Scratch makes an empty text that is no mail: Local, or Aside if it is to hold a
 // copy of a.Replaces. Errors as with Create.
 func (s *Spool) Scratch(a Attrs) (*Entry, error) {
-	if a.Replaces != (Message{}) {
+	if len(a.Replaces) > 0 {
 		return s.create(a, Aside, nil)
 	}
 	return s.create(a, Local, nil)

@@ -73,8 +73,10 @@ func (e *Entry) change() error {
 		return ErrFrozen
 	}
 	if in.rest || e.stale { // a crash from here on leaves it not whole
+		// Where it is durable that the text is whole, so it must be that it is not.
+		durable := in.rest && e.durable || e.stale
 		in.rest = false
-		if err := e.put(&in, false); err != nil {
+		if err := e.put(&in, durable); err != nil {
 			return err
 		}
 	}
@@ -231,7 +233,7 @@ func (e *Entry) Edit(keep int64) (*Entry, error) {
 		was := *in
 		_, _, unlock := e.older(&was)
 		unlock()
-		to.follows, to.Replaces = append([]string{in.ID}, was.follows...), in.Replaces
+		to.follows, to.inherited = append([]string{in.ID}, was.follows...), in.Replaces
 		if keep > 0 {
 			if err := e.openText(false); err != nil {
 				return err
