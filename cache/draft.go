@@ -127,6 +127,7 @@ func (a *Account) newDraft(box *Mailbox, gens ...*spool.Entry) *Draft {
 // push makes an entry the newest generation. mu is held, or nobody knows the draft yet.
 func (d *Draft) push(e *spool.Entry) *generation {
 	g := &generation{Entry: e}
+	g.dirty.Store(e.Info().State == spool.Writing && e.Size() > 0) // what a daemon has left is not committed
 	d.gens = append(d.gens, g)
 	d.text.Store(g)
 	return g
@@ -259,7 +260,11 @@ func (d *Draft) editLocked(keep int64) (*generation, error) {
 	return d.push(e), nil
 }
 
-// Sync makes the text durable on the local disk.
+// Whole reports whether all was written that was to be: false after a failed write, and of
+// what was being written when a daemon ended. Such a text is never sent.
+func (d *Draft) Whole() bool { return d.text.Load().Info().Damage == spool.Whole }
+
+// Sync makes the text durable on the local disk: as it is now it is whole after a crash.
 func (d *Draft) Sync() error { return draftError(d.text.Load().Keep()) }
 
 // Move gives a draft another place and name, and another kind: scratch or mail. What is

@@ -196,11 +196,7 @@ func TestWhatIsNotSeenReplacesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-h.reached // it has arrived, and its size is asked
-	_, err := p.c.Select(p.ctx(), "A", nil)
-	p.must(err)
-	_, err = p.c.Remove(p.ctx(), imapconn.UIDSet{{First: 6, Last: 6}})
-	p.must(err)
-	p.leave()
+	p.expunge1("A", 6)
 	h.letGo()
 	d.Close()
 	eventually(t, patient, "it is let go", func() bool { return len(a.spool.Entries()) == 0 })

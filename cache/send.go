@@ -184,7 +184,7 @@ func onWire(refs ...MessageRef) []spool.Message {
 }
 
 // Replaces are the messages that the text takes the place of, as far as they mean anything
-// yet: of an edit the one that it began as, also after a crash.
+// yet: those of mailboxes that are loaded, under the UIDVALIDITY of now.
 func (d *Draft) Replaces() []MessageRef {
 	var refs []MessageRef
 	for _, old := range d.text.Load().Info().Replaces {

@@ -29,6 +29,9 @@ func (s *Server) do(st step) result {
 		return s.awaitUID(st.file)
 	case stepCompare:
 		v, err := s.compare(st)
+		if err != nil && st.file != nil {
+			s.keepText(st.file)
+		}
 		return result{verdict: v, err: err}
 	case stepSend:
 		return s.sendText(st)
@@ -113,12 +116,12 @@ func (s *Server) fetchText(f *file, m ref) error {
 	e := s.edits
 	e.mu.Lock()
 	l := e.list(f)
-	name := f.at.name
+	name, scratch := f.at.name, f.scratch
 	e.mu.Unlock()
 	if name == "" {
-		name = s.naming.messageName(m.uid)
+		name, scratch = s.naming.messageName(m.uid), true
 	}
-	text, err := e.w.CopyText(s.ctx, d.box, m.validity, m.uid, name)
+	text, err := e.w.CopyText(s.ctx, d.box, m.validity, m.uid, name, scratch)
 	if err != nil {
 		return err
 	}

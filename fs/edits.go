@@ -60,6 +60,7 @@ type local struct {
 	copied  bool // began as a message, and was not cut since
 	flagged bool // a program has set its flags
 	timer   *time.Timer
+	again   *time.Timer // commits it once more; nil: that is not due
 }
 
 // redateFor is how long after its arrival a text can be given another date.
@@ -225,9 +226,9 @@ func (s *Server) owed() func() {
 		}
 		s.keepOwner(l)
 		// What has arrived is let go; what has not is not wanted.
-		unwanted := f.dirty() || !f.arrived
+		unwanted, equal := f.dirty() || !f.arrived, f.equal
 		e.unlist(l)
-		todo = append(todo, func() { s.letGo(l, unwanted) })
+		todo = append(todo, func() { s.letGo(l, unwanted, equal) })
 	}
 	byDir := make(map[*directory][]string)
 	for _, p := range a.changed {
@@ -293,15 +294,15 @@ func (s *Server) place(l *local) {
 	}
 }
 
-// letGo ends a text.
-func (s *Server) letGo(l *local, unwanted bool) {
+// letGo ends a text: one that is equal to a message was not sent, and nobody needs it.
+func (s *Server) letGo(l *local, unwanted, equal bool) {
 	l.text.Lock()
 	defer l.text.Unlock()
 	for _, d := range []draft{l.draft, l.kept} {
 		if d == nil {
 			continue
 		}
-		if unwanted {
+		if unwanted || equal && d.Sent() == (cache.Sent{}) {
 			if err := d.Discard(); err != nil {
 				s.log.Warn("a text stays in the spool", "err", err)
 			}
@@ -349,8 +350,10 @@ func (e *edits) unlist(l *local) {
 			delete(e.drafts, d)
 		}
 	}
-	if l.timer != nil {
-		l.timer.Stop()
+	for _, t := range []*time.Timer{l.timer, l.again} {
+		if t != nil {
+			t.Stop()
+		}
 	}
 	e.closeNodes(l)
 }

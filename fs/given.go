@@ -171,6 +171,7 @@ type file struct {
 	doomed   bool // removed while it was being sent
 	orphaned bool // its mailbox is gone, and the spool keeps its text
 	spent    bool // and the spool was told
+	equal    bool // it was not sent, as the server has had the same text
 
 	date  time.Time // of utimens; zero: none
 	wrote uint64    // counts its changes

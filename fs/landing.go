@@ -88,7 +88,7 @@ func (n *names) land(c *change, f *file, box boxID, over ref, then func(landing)
 		case r.verdict == textGone:
 			n.send(c, f, step{box: box}, then)
 		case r.verdict == textEqual:
-			f.sent, f.cut, f.arrived, f.owed, f.instead = wrote, false, true, false, false
+			f.sent, f.cut, f.arrived, f.owed, f.instead, f.equal = wrote, false, true, false, false, true
 			n.setBase(f, over)
 			n.note(f)
 			then(landing{})
@@ -128,7 +128,7 @@ func (n *names) send(c *change, f *file, s step, then func(landing)) {
 				n.vanished(m)
 			}
 		}
-		f.sent, f.arrived, f.ours, f.owed, f.instead = wrote, true, true, false, false
+		f.sent, f.arrived, f.ours, f.owed, f.instead, f.equal = wrote, true, true, false, false, false
 		if n.recent[f.base] == f {
 			delete(n.recent, f.base)
 		}

@@ -25,23 +25,51 @@ func (s *Server) readopt(ctx context.Context) {
 			continue
 		}
 		name = strings.ReplaceAll(name, "/", "_")
-		e.mu.Lock()
-		s.look(d)
-		f := e.names.adopt(orphan{at: d.place(name)})
-		l := e.list(f)
-		f.empty = text.Size() == 0
-		f.date = text.Date()
-		l.setText(text)
-		e.drafts[text] = l
-		c := finished(nil)
-		if !f.scratch && !f.empty {
-			c = e.names.commit(f)
+		if s.naming.isScratch(name) {
+			s.adopt(d, name, text, ref{})
+			continue
 		}
-		owed := s.owed()
-		e.mu.Unlock()
-		owed()
-		s.finish(c)
+		s.waits.spawn(func() {
+			d.box.Load(ctx) // if that fails a name may be taken that a message has
+			s.adopt(d, name, text, s.original(d, text))
+		})
 	}
+}
+
+// original gives the message of a mailbox that a text takes the place of; none: it is gone,
+// or the mailbox is not known, or the text is not whole: then it is nobody's edit any more.
+func (s *Server) original(d *directory, text draft) ref {
+	if !text.Whole() {
+		return ref{}
+	}
+	for _, r := range text.Replaces() {
+		if r.box == d.box {
+			return ref{boxID(d.number), r.validity, r.uid}
+		}
+	}
+	return ref{}
+}
+
+// adopt lists one text, as an edit of base if that stands, and has it sent if it is mail.
+func (s *Server) adopt(d *directory, name string, text draft, base ref) {
+	e := s.edits
+	e.mu.Lock()
+	s.look(d)
+	f := e.names.adopt(orphan{at: d.place(name), base: base})
+	l := e.list(f)
+	f.empty = text.Size() == 0
+	f.date = text.Date()
+	l.copied = base.uid != 0 && f.base == base
+	l.setText(text)
+	e.drafts[text] = l
+	c := finished(nil)
+	if !f.scratch && !f.empty {
+		c = e.names.commit(f)
+	}
+	owed := s.owed()
+	e.mu.Unlock()
+	owed()
+	s.finish(c)
 }
 
 // reach gives the directory of a mailbox, also where the kernel has not heard of it.

@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"io"
+	"math"
 	"time"
 
 	"imapfs/cache"
@@ -20,10 +21,10 @@ type writer interface {
 	CopyTo(ctx context.Context, m mailbox, v cache.UIDValidity, uid cache.UID, to mailbox) (cache.UID, error)
 	SetFlags(ctx context.Context, m mailbox, v cache.UIDValidity, uid cache.UID, add, remove []string) error
 
-	// NewText makes an empty text in the spool, CopyText one that begins as a message
-	// and is scratch. Texts are what an earlier mount has left.
+	// NewText makes an empty text in the spool, CopyText one that begins as a message, and
+	// is an edit of it or scratch. Texts are what an earlier mount has left.
 	NewText(box mailbox, name string, scratch bool) (draft, error)
-	CopyText(ctx context.Context, m mailbox, v cache.UIDValidity, uid cache.UID, name string) (draft, error)
+	CopyText(ctx context.Context, m mailbox, v cache.UIDValidity, uid cache.UID, name string, scratch bool) (draft, error)
 	Texts() []draft
 }
 
@@ -32,6 +33,9 @@ type draft interface {
 	io.ReaderAt
 	io.WriterAt
 	Truncate(size int64) error
+	Sync() error
+	Whole() bool
+	Replaces() []replaced
 	Size() int64
 	Date() time.Time
 	Flags() []string
@@ -113,8 +117,14 @@ func (c cacheAccount) NewText(box mailbox, name string, scratch bool) (draft, er
 	return cacheDraft{d}, nil
 }
 
-func (c cacheAccount) CopyText(ctx context.Context, m mailbox, v cache.UIDValidity, uid cache.UID, name string) (draft, error) {
-	d, err := c.a.AsideDraft(ctx, m.(*cache.Mailbox), v, uid, name)
+func (c cacheAccount) CopyText(ctx context.Context, m mailbox, v cache.UIDValidity, uid cache.UID, name string, scratch bool) (draft, error) {
+	var d *cache.Draft
+	var err error
+	if scratch {
+		d, err = c.a.AsideDraft(ctx, m.(*cache.Mailbox), v, uid, name)
+	} else {
+		d, err = c.a.EditDraft(ctx, m.(*cache.Mailbox), v, uid, name, math.MaxInt64)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -138,6 +148,14 @@ func (d cacheDraft) Place() (mailbox, string) {
 		return nil, name
 	}
 	return m, name
+}
+
+func (d cacheDraft) Replaces() []replaced {
+	var all []replaced
+	for _, r := range d.Draft.Replaces() {
+		all = append(all, replaced{r.Box, r.Validity, r.UID})
+	}
+	return all
 }
 
 func (d cacheDraft) Move(box mailbox, name string, scratch bool) error {

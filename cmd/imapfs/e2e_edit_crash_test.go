@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"imapfs/imapconn/imaptest"
+)
+
+// editor is a program that holds INBOX/1 open for appending and does what it is told.
+type editor struct {
+	in  io.Writer
+	out *bufio.Scanner
+}
+
+func edit(t *testing.T, d *daemon) *editor {
+	t.Helper()
+	// No shell: that of a redirection is a close each time, and with it a commit.
+	cmd := exec.Command("python3", "-c", `
+import os, sys
+f = os.open("INBOX/1", os.O_WRONLY | os.O_APPEND)
+for word in sys.stdin:
+    try:
+        os.write(f, b"one more\r\n") if word == "write\n" else os.close(f)
+        print("done", flush=True)
+    except OSError as e:
+        print(e.strerror, flush=True)
+`)
+	cmd.Dir = d.dir
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	return &editor{in, bufio.NewScanner(out)}
+}
+
+// do has it write or close, and gives what came of it.
+func (e *editor) do(t *testing.T, word string) string {
+	t.Helper()
+	fmt.Fprintln(e.in, word)
+	if !e.out.Scan() {
+		t.Fatalf("%s: no answer", word)
+	}
+	return e.out.Text()
+}
+
+// kill ends a daemon as no program should, and takes its mount away.
+func (d *daemon) kill(t *testing.T) {
+	t.Helper()
+	d.cmd.Process.Kill()
+	<-d.done
+	if out, err := exec.Command("fusermount3", "-uz", d.dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
+
+// TestACrashForgetsNoEdit kills the daemon while a message is edited. What was closed replaces
+// the message when the next mount can reach the server; what was still being written never
+// does, and is kept beside it.
+func TestACrashForgetsNoEdit(t *testing.T) {
+	needServers(t)
+	was := writeText("m", "body")
+	sum := func(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) }
+	for _, c := range []struct {
+		name   string
+		closed bool
+		want   string
+	}{{"while it is written", false, was}, {"when close has failed", true, was + "one more\r\n"}} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			server := imaptest.StartDovecot(t, imaptest.DovecotOptions{NoTLS: true})
+			server.Deliver(t, "INBOX", []byte(was), []byte(writeText("other", "body")))
+			proxy := imaptest.NewProxy(t, server.Addr)
+			home, url := t.TempDir(), "imap://"+server.User+"@"+proxy.Addr+"/"
+			flags := []string{"--tls", "none", "--read-only=false", "--timeout", "3s"}
+			d := startMount(t, t.TempDir(), home, url, server.Password, flags...)
+			e := edit(t, d)
+			if got := e.do(t, "write"); got != "done" {
+				t.Fatal(got)
+			}
+			if c.closed {
+				proxy.Refuse(true)
+				proxy.Cut()
+				if got := e.do(t, "close"); got == "done" {
+					t.Error("close says that the text has arrived")
+				}
+			}
+			d.kill(t)
+			proxy.Refuse(false)
+			d = startMount(t, t.TempDir(), home, url, server.Password, flags...)
+			defer d.stop(t)
+			names := func() string {
+				out, err := exec.Command("ls", d.path("INBOX")).CombinedOutput()
+				if err != nil {
+					t.Fatalf("%v: %s", err, out)
+				}
+				return strings.Join(strings.Fields(string(out)), " ")
+			}
+			deadline := time.Now().Add(30 * time.Second)
+			for {
+				var sums []string
+				for _, m := range oracle(t, server.Addr, server.User, server.Password) {
+					sums = append(sums, m.sum)
+				}
+				listed := names()
+				if c.closed && len(sums) == 2 && sums[1] == sum(c.want) && listed == "1 2" {
+					break // it has the name that it had
+				}
+				if !c.closed && listed == "1 1-2 2" {
+					if len(sums) != 2 || sums[0] != sum(was) {
+						t.Errorf("the server has %q", sums)
+					}
+					break
+				}
+				if time.Now().After(deadline) {
+					t.Fatalf("the server has %q, %q are listed", sums, listed)
+				}
+				time.Sleep(50 * time.Millisecond)
+			}
+		})
+	}
+}
