@@ -23,8 +23,14 @@ type check struct {
 	after time.Time
 }
 
-// checkTries is how often a message is looked for that the server says it has.
-const checkTries = 4
+const (
+	// checkTries is how often a message is looked for that the server says it has.
+	checkTries = 4
+	// maxGathered is how many texts are gathered at most, to be checked at once.
+	maxGathered = 256
+	// gatherLimit is how long they are, in draftPauses.check.
+	gatherLimit = 20
+)
 
 func (a *Account) queueCheck(c check) {
 	ds := a.drafts
@@ -34,38 +40,48 @@ func (a *Account) queueCheck(c check) {
 	wake(ds.check)
 }
 
-// takeChecks gives those whose time has come, and how long the next one has.
-func (ds *drafts) takeChecks() (now []check, next time.Duration) {
+// dueChecks reports whether there is something whose time has come, and else how long the
+// next one has; 0: there is none.
+func (ds *drafts) dueChecks() (due bool, next time.Duration) {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
-	at := time.Now()
-	ds.checks = slices.DeleteFunc(ds.checks, func(c check) bool {
-		wait := c.after.Sub(at)
+	for i := range ds.checks {
+		wait := time.Until(ds.checks[i].after)
 		if wait <= 0 {
-			now = append(now, c)
-			return true
+			return true, 0
 		}
 		if next == 0 || wait < next {
 			next = wait
 		}
-		return false
+	}
+	return false, next
+}
+
+// takeChecks gives those whose time has come.
+func (ds *drafts) takeChecks() (now []check) {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	at := time.Now()
+	ds.checks = slices.DeleteFunc(ds.checks, func(c check) bool {
+		if c.after.After(at) {
+			return false
+		}
+		now = append(now, c)
+		return true
 	})
-	return now, next
+	return now
 }
 
 // checkDrafts checks what has arrived until the account is closed.
 func (a *Account) checkDrafts() {
 	ds := a.drafts
 	for a.ctx.Err() == nil {
-		now, next := ds.takeChecks()
-		if len(now) == 0 {
+		if due, next := ds.dueChecks(); !due {
 			a.nap(ds.check, next)
-			if !ds.hurried() && a.ctx.Err() == nil {
-				a.nap(ds.now, ds.pauses.check) // more may arrive
-			}
 			continue
 		}
-		for len(now) > 0 {
+		a.gather()
+		for now := ds.takeChecks(); len(now) > 0; {
 			m := now[0].box
 			var these, rest []check
 			for _, c := range now {
@@ -79,6 +95,40 @@ func (a *Account) checkDrafts() {
 			now = rest
 		}
 	}
+}
+
+// gather waits as long as more arrives that can be checked in one flight with what has.
+func (a *Account) gather() {
+	ds := a.drafts
+	until := time.NewTimer(gatherLimit * ds.pauses.check)
+	defer until.Stop()
+	for a.ctx.Err() == nil && !ds.hurried() && ds.gathered() < maxGathered {
+		quiet := time.NewTimer(ds.pauses.check)
+		select {
+		case <-ds.check:
+			quiet.Stop()
+			continue
+		case <-quiet.C:
+		case <-until.C:
+		case <-ds.now:
+		case <-a.ctx.Done():
+		}
+		quiet.Stop()
+		return
+	}
+}
+
+// gathered counts what has arrived and was not looked at yet.
+func (ds *drafts) gathered() int {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	n := 0
+	for i := range ds.checks {
+		if ds.checks[i].tries == 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // checkBox checks what has arrived in one mailbox; what cannot be checked now is put off.
@@ -134,7 +184,7 @@ func (m *Mailbox) sizes(j *job, these []check) (map[UID]int64, UIDValidity, erro
 	}
 	sizes := make(map[UID]int64)
 	ask := func() error {
-		return l.client.FetchMeta(m.account.ctx, set, imapconn.MetaSize, func(f imapconn.Meta) {
+		return l.client.FetchMetaNow(m.account.ctx, set, imapconn.MetaSize, func(f imapconn.Meta) {
 			if f.HasSize {
 				sizes[f.UID] = f.Size
 			}
@@ -143,13 +193,11 @@ func (m *Mailbox) sizes(j *job, these []check) (map[UID]int64, UIDValidity, erro
 	if len(set) == 0 {
 		return sizes, l.epoch.wire, nil
 	}
-	if err := ask(); err != nil || len(sizes) >= len(these) {
-		return sizes, l.epoch.wire, err
+	err = ask()
+	if err == nil && len(sizes) < len(these) { // it may hear only behind a command
+		err = ask()
 	}
-	if err := l.client.Noop(m.account.ctx); err != nil {
-		return nil, 0, err
-	}
-	return sizes, l.epoch.wire, ask()
+	return sizes, l.epoch.wire, err
 }
 
 // checkOne checks one text by what the server says; false: that is not known yet.

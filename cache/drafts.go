@@ -39,7 +39,7 @@ type drafts struct {
 type draftPauses struct {
 	looks       []time.Duration // before each look for a text that may be with the server
 	first, last time.Duration   // before it is tried again: doubled from one to the other
-	check       time.Duration   // in which what has arrived is gathered, to be checked at once
+	check       time.Duration   // without an arrival, until what has arrived is checked
 	linger      time.Duration   // a text stays in the spool after it has arrived
 }
 

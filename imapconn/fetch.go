@@ -38,6 +38,16 @@ func (*metaAnswer) confusable(answerer) bool { return false }
 // f runs on the goroutine that reads the connection: it returns at once and
 // does not call the Client. It is not called any more once FetchMeta returned.
 func (c *Client) FetchMeta(ctx context.Context, set UIDSet, items MetaItems, f func(Meta)) error {
+	return c.fetchMeta(ctx, nil, set, items, f)
+}
+
+// FetchMetaNow is FetchMeta behind a NOOP, in one flight: of messages that this session
+// has perhaps not been told of yet.
+func (c *Client) FetchMetaNow(ctx context.Context, set UIDSet, items MetaItems, f func(Meta)) error {
+	return c.fetchMeta(ctx, []*command{{op: "NOOP"}}, set, items, f)
+}
+
+func (c *Client) fetchMeta(ctx context.Context, first []*command, set UIDSet, items MetaItems, f func(Meta)) error {
 	names := []string{"UID"}
 	for _, i := range []struct {
 		bit  MetaItems
@@ -47,9 +57,13 @@ func (c *Client) FetchMeta(ctx context.Context, set UIDSet, items MetaItems, f f
 			names = append(names, i.name)
 		}
 	}
-	return c.fetch(ctx, set, "("+strings.Join(names, " ")+")", func(part UIDSet) answerer {
+	cmds := c.fetches(set, "("+strings.Join(names, " ")+")", func(part UIDSet) answerer {
 		return &metaAnswer{set: part, items: items, f: f}
 	})
+	if len(cmds) == 0 {
+		return nil
+	}
+	return c.doAll(ctx, append(first, cmds...)...)
 }
 
 // fetch sends UID FETCH for set, in as many commands as the line limit needs.
