@@ -170,8 +170,12 @@ func (m *Mailbox) askLanding(j *job) (target, error) {
 		}
 		t.validity, t.next = m.knownNext()
 	}
+	return m.account.drafts.learn(m, t), nil
+}
+
+// learn notes what the server has said of a target.
+func (ds *drafts) learn(m *Mailbox, t target) target {
 	t.known = true
-	ds := m.account.drafts
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
 	was := ds.target(m)
@@ -179,7 +183,7 @@ func (m *Mailbox) askLanding(j *job) (target, error) {
 		t.owned, t.next = was.owned, max(t.next, was.next)
 	}
 	*was = t
-	return t, nil
+	return t
 }
 
 // landingByStatus asks by STATUS for what is not known. A validity of 0: the server does

@@ -24,16 +24,22 @@ func (m *Mailbox) copyTo(j *job, v UIDValidity, uid UID, to *Mailbox) (UID, erro
 	to.ours.begin()
 	defer to.settle()
 	once := func() error {
+		if err := r.settle(j); err != nil || r.copied {
+			return err
+		}
 		l, err := m.writing(j, v)
 		if err != nil {
 			return err
 		}
 		defer l.release()
-		return r.copy(l, false)
+		return r.copy(j, l, false)
 	}
 	err = once()
 	for j.again(err) {
 		err = once()
+	}
+	if r.lost && lostConnection(err) {
+		err = r.inDoubt()
 	}
 	if inDoubt(err) {
 		to.doubt()

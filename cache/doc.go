@@ -138,7 +138,8 @@
 //
 // While we change a mailbox what another client does in it may be seen 10 s late, where
 // the index follows no connection that has it selected. A COPY whose answer is lost is
-// not sent again: it is an error, and there may be a copy.
+// looked for before it is sent again (lostcopy.go); where the server does not say where, or
+// gives wrong sizes, it is an error, and there may be a copy.
 //
 // A text that another client has put into the mailbox since, and that is the same octet by
 // octet, is taken for ours where the answer to ours was lost. Of a text with NUL only the

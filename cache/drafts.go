@@ -145,8 +145,8 @@ func (a *Account) owns(m *Mailbox, v UIDValidity, uid UID, e *spool.Entry) bool 
 	t := a.drafts.target(m)
 	owned := t.validity == v && t.owned.Contains(uid)
 	a.drafts.mu.Unlock()
-	if owned {
-		return true
+	if owned || a.spool == nil {
+		return owned
 	}
 	for _, o := range a.spool.Entries() {
 		in := o.Info()

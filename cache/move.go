@@ -46,6 +46,9 @@ func (m *Mailbox) moveTo(j *job, v UIDValidity, uid UID, to *Mailbox) (UID, erro
 	for j.again(err) {
 		err = r.move(j)
 	}
+	if r.lost && lostConnection(err) {
+		err = r.inDoubt()
+	}
 	if r.note != "" {
 		m.account.spool.End(r.note)
 	}
@@ -73,6 +76,8 @@ type relocation struct {
 	tried    bool        // a MOVE was sent, and its answer lost
 	copied   bool
 	note     string // in the journal: it may have been copied
+	before   target // the other mailbox, before the COPY
+	lost     bool   // a COPY was sent, and its answer lost
 }
 
 func (m *Mailbox) relocation(v UIDValidity, uid UID, to *Mailbox) (*relocation, error) {
@@ -93,6 +98,9 @@ func (m *Mailbox) relocation(v UIDValidity, uid UID, to *Mailbox) (*relocation, 
 
 // move does what is still to be done.
 func (r *relocation) move(j *job) error {
+	if err := r.settle(j); err != nil {
+		return err
+	}
 	l, err := r.m.writing(j, r.v)
 	if err != nil {
 		return err
@@ -101,7 +109,7 @@ func (r *relocation) move(j *job) error {
 	if moves(l) && !r.copied {
 		return r.byMove(j, l)
 	}
-	if err := r.copy(l, true); err != nil {
+	if err := r.copy(j, l, true); err != nil {
 		return err
 	}
 	return r.m.erase(j, l, r.uid)
@@ -161,7 +169,7 @@ func (r *relocation) took(data imapconn.CopyData) bool {
 // copy copies the message, and makes sure that it is copied, unless that is done. To
 // be sure costs a question where there is no COPYUID: some say OK to the COPY of a
 // message that is gone.
-func (r *relocation) copy(l *lease, moving bool) error {
+func (r *relocation) copy(j *job, l *lease, moving bool) error {
 	if r.copied {
 		return nil
 	}
@@ -174,22 +182,27 @@ func (r *relocation) copy(l *lease, moving bool) error {
 			return err
 		}
 	}
+	if err := r.expect(j); err != nil {
+		return err
+	}
 	data, err := l.client.Copy(ctx, oneUID(r.uid), r.to.WireName())
 	switch {
 	case errors.Is(err, imapconn.ErrNotSelected):
 		return err // not sent
 	case lostConnection(err):
-		return &Error{Op: "copy", Mailbox: r.m.full(), UID: r.uid, Kind: IO, Err: errLostCopy}
+		r.lost = true
+		return err
 	case err != nil:
 		return r.refused(err)
 	}
-	r.copied = r.took(data)
-	if !r.copied {
+	if r.copied = r.took(data); r.copied {
+		a.drafts.own(r.to, r.validity, r.record.uid)
+	} else {
+		a.drafts.forget(r.to)
 		there, err := isThere(ctx, l, r.uid)
 		switch {
-		case lostConnection(err):
-			return &Error{Op: "copy", Mailbox: r.m.full(), UID: r.uid, Kind: IO, Err: errLostCopy}
 		case err != nil:
+			r.lost = r.lost || lostConnection(err)
 			return err
 		case !there:
 			r.m.learnGone(l.epoch, r.uid)

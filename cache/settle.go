@@ -40,22 +40,33 @@ func (d *Draft) settle(j *job, m *Mailbox, g *generation) error {
 // the same octets is as good.
 func (m *Mailbox) search(ctx context.Context, j *job, g *generation) (UIDValidity, UID, error) {
 	in := g.Info()
+	return m.seek(ctx, j, sought{in.Validity, in.UIDNext, in.Length, in.Sum, g.Entry})
+}
+
+// sought is a text that may be with the server.
+type sought struct {
+	validity UIDValidity // on the wire, when it was sent
+	next     UID         // it has no lower one
+	size     int64
+	sum      [sha256.Size]byte
+	entry    *spool.Entry // nil: it is not from the spool
+}
+
+// seek is search for any text.
+func (m *Mailbox) seek(ctx context.Context, j *job, s sought) (UIDValidity, UID, error) {
 	moves := m.moves.Load()
 	l, err := m.account.pool.acquire(j.ctx, want{box: m})
 	if err != nil {
 		return 0, 0, m.verdict(j, err, moves, 0)
 	}
 	defer l.release()
-	if err := l.client.Noop(ctx); err != nil {
-		return 0, 0, err
-	}
-	first := max(in.UIDNext, 1)
-	if l.epoch.wire != in.Validity {
+	first := max(s.next, 1)
+	if l.epoch.wire != s.validity {
 		first = 1 // UIDs count anew
 	}
 	var equal []UID
-	err = l.client.FetchMeta(ctx, imapconn.UIDSet{{First: first, Last: math.MaxUint32}}, imapconn.MetaSize, func(f imapconn.Meta) {
-		if f.UID >= first && f.HasSize && f.Size == in.Length {
+	err = l.client.FetchMetaNow(ctx, imapconn.UIDSet{{First: first, Last: math.MaxUint32}}, imapconn.MetaSize, func(f imapconn.Meta) {
+		if f.UID >= first && f.HasSize && f.Size == s.size {
 			equal = append(equal, f.UID)
 		}
 	})
@@ -63,14 +74,14 @@ func (m *Mailbox) search(ctx context.Context, j *job, g *generation) (UIDValidit
 		return 0, 0, err
 	}
 	for _, uid := range equal {
-		if m.account.owns(m, l.epoch.wire, uid, g.Entry) {
+		if m.account.owns(m, l.epoch.wire, uid, s.entry) {
 			continue
 		}
-		sum, n, err := l.sum(ctx, uid, in.Length)
+		sum, n, err := l.sum(ctx, uid, s.size)
 		if err != nil {
 			return 0, 0, err
 		}
-		if n == in.Length && sum == in.Sum {
+		if n == s.size && sum == s.sum {
 			return l.epoch.wire, uid, nil
 		}
 	}
