@@ -183,20 +183,18 @@ func (m *Mailbox) sizes(j *job, these []check) (map[UID]int64, UIDValidity, erro
 		}
 	}
 	sizes := make(map[UID]int64)
-	ask := func() error {
-		return l.client.FetchMetaNow(m.account.ctx, set, imapconn.MetaSize, func(f imapconn.Meta) {
-			if f.HasSize {
-				sizes[f.UID] = f.Size
-			}
-		})
-	}
 	if len(set) == 0 {
 		return sizes, l.epoch.wire, nil
 	}
-	err = ask()
-	if err == nil && len(sizes) < len(these) { // it may hear only behind a command
-		err = ask()
+	// Alone: Dovecot hears at the end of what it was sent at once, not before a FETCH behind it.
+	if err := l.client.Noop(m.account.ctx); err != nil {
+		return nil, 0, err
 	}
+	err = l.client.FetchMeta(m.account.ctx, set, imapconn.MetaSize, func(f imapconn.Meta) {
+		if f.HasSize {
+			sizes[f.UID] = f.Size
+		}
+	})
 	return sizes, l.epoch.wire, err
 }
 

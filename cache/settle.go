@@ -60,12 +60,15 @@ func (m *Mailbox) seek(ctx context.Context, j *job, s sought) (UIDValidity, UID,
 		return 0, 0, m.verdict(j, err, moves, 0)
 	}
 	defer l.release()
+	if err := l.client.Noop(ctx); err != nil { // alone: Dovecot hears at its end, not before a FETCH behind it
+		return 0, 0, err
+	}
 	first := max(s.next, 1)
 	if l.epoch.wire != s.validity {
 		first = 1 // UIDs count anew
 	}
 	var equal []UID
-	err = l.client.FetchMetaNow(ctx, imapconn.UIDSet{{First: first, Last: math.MaxUint32}}, imapconn.MetaSize, func(f imapconn.Meta) {
+	err = l.client.FetchMeta(ctx, imapconn.UIDSet{{First: first, Last: math.MaxUint32}}, imapconn.MetaSize, func(f imapconn.Meta) {
 		if f.UID >= first && f.HasSize && f.Size == s.size {
 			equal = append(equal, f.UID)
 		}
