@@ -18,7 +18,7 @@ import (
 // before, the news of it behind, and the check of what has arrived, is in it.
 func TestRoundTripsOfChanges(t *testing.T) {
 	needServers(t)
-	const each = 200
+	const each = 300
 	d := imaptest.StartDovecot(t, imaptest.DovecotOptions{NoTLS: true})
 	var texts [][]byte
 	for i := range 2 * each {
