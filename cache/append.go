@@ -53,9 +53,10 @@ func (d *Draft) append(j *job, m *Mailbox, g *generation) error {
 		return err
 	}
 	defer out.Close()
+	date := d.dated(g)
 	m.ours.begin()
 	data, err := l.client.Append(d.a.ctx, m.WireName(), imapconn.NewMessage{
-		Text: &counted{out: out, n: &d.a.drafts.octets}, Size: out.Length, Flags: in.Flags, Date: in.Date, Binary: in.NUL,
+		Text: &counted{out: out, n: &d.a.drafts.octets}, Size: out.Length, Flags: in.Flags, Date: date, Binary: in.NUL,
 	})
 	release() // what comes next may want a connection of its own
 	if err != nil {
@@ -238,13 +239,9 @@ func (d *Draft) arrive(m *Mailbox, g *generation, v UIDValidity, uid UID) {
 	d.noted(g, g.Done(v, uid))
 	in := g.Info()
 	d.a.drafts.own(m, v, uid)
-	date := in.Date
-	if date.IsZero() {
-		date = time.Now()
-	}
 	flags := slices.Clone(in.Flags)
 	slices.Sort(flags)
-	m.added(v, newRecord(uid, in.Length, date.Unix(), 0), flags)
+	m.added(v, newRecord(uid, in.Length, d.dated(g).Unix(), 0), flags)
 
 	d.mu.Lock()
 	g.arrived = time.Now()
@@ -261,6 +258,21 @@ func (d *Draft) arrive(m *Mailbox, g *generation, v UIDValidity, uid UID) {
 	if !done {
 		d.a.queueCheck(check{d: d, box: m, g: g})
 	}
+}
+
+// dated is the INTERNALDATE that a text is sent with: where it was given none, the time
+// when it was first sent. The server's clock would be another one, and what is shown
+// until somebody asks would not be what there is.
+func (d *Draft) dated(g *generation) time.Time {
+	if date := g.Info().Date; !date.IsZero() {
+		return date
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if g.date.IsZero() {
+		g.date = time.Now().Truncate(time.Second)
+	}
+	return g.date
 }
 
 // known notes which message a text has become. mu is held.

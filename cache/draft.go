@@ -49,6 +49,7 @@ type generation struct {
 	// Guarded by Draft.mu.
 	same     bool      // it is the message that it began as: not to be sent
 	checked  bool      // the server's octets are these
+	date     time.Time // that it is sent with where it was given none; zero: not sent yet
 	arrived  time.Time // zero: it has not
 	answered bool      // whoever sends is told that it has
 }

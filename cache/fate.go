@@ -6,7 +6,7 @@ import "time"
 type Fate struct {
 	Box   *Mailbox
 	Name  string    // in the mount, 1 to 255 octets: what Pending calls it
-	Date  time.Time // INTERNALDATE, to the second; zero: the server's clock
+	Date  time.Time // INTERNALDATE, to the second; zero: when it is sent
 	Flags []string  // \Recent is left out
 	// Replaces are the messages that the text takes the place of, at most 32, which are
 	// deleted when the server has the text and it is checked. Nil: those of Draft.Replaces;

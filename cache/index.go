@@ -158,12 +158,15 @@ type finding struct {
 	flagged bool
 }
 
+// isNew reports whether it is a message that was put in.
+func (f *finding) isNew() bool { return f.flagged && !f.flagOnly }
+
 // apply puts what was found into s, whose flags are numbered by sets.
 func (f *finding) apply(s *Snapshot, sets *flagSets) *Snapshot {
 	e := f.edit
 	if f.flagged {
 		e.flags = sets.id(f.flags)
-		if !e.flagOnly && s.find(e.uid) != nil {
+		if f.isNew() && s.find(e.uid) != nil {
 			return s // it was listed meanwhile
 		}
 	}
@@ -187,6 +190,9 @@ func (m *Mailbox) find(e *epoch, f finding) bool {
 	s := m.snap.Load()
 	if s == nil || m.current.Load() != e || s.validity != e.validity {
 		return false
+	}
+	if f.isNew() && m.index.gone.Contains(f.uid) {
+		return true // what has gone does not come back
 	}
 	sets := m.index.flags
 	switch {

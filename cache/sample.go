@@ -37,7 +37,8 @@ type agreement struct {
 }
 
 // compare asks for the sizes and dates of messages that are known, the highest
-// behind the others.
+// behind the others. What we have put in proves nothing: a server may have its own
+// clock, and its own way to count.
 func compare(ctx context.Context, c *imapconn.Client, samples []*record) (agreement, error) {
 	var a agreement
 	known := make(map[UID]*record, len(samples))
@@ -63,14 +64,14 @@ func compare(ctx context.Context, c *imapconn.Client, samples []*record) (agreem
 		}
 		// A size of 0 is what some say of a message that is going, or that they
 		// have lost sight of.
-		if f.HasSize && f.Size != 0 && r.octets() != 0 && !r.ours && now.octets() != r.octets() {
+		if f.HasSize && f.Size != 0 && r.octets() != 0 && !r.ours && !r.put && now.octets() != r.octets() {
 			if r == highest {
 				a.differ = true
 			} else {
 				a.resized = true
 			}
 		}
-		a.differ = a.differ || f.HasDate && now.unix() != r.unix()
+		a.differ = a.differ || f.HasDate && !r.put && now.unix() != r.unix()
 	})
 	if err != nil {
 		return agreement{}, err // the reader may be at it still: of a connection that ends nobody waits for it

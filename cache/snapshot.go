@@ -61,6 +61,7 @@ type record struct {
 	sizeHi uint8 // sizes up to 2⁴⁰−1
 	dateHi int8  // dates some 17,000 years either way
 	ours   bool  // the size is the text's true length, and not what the server says
+	put    bool  // we have put it in: size and date are those that it was sent with, and not what the server says
 }
 
 const (

@@ -115,18 +115,20 @@ func (m *Mailbox) doubt() {
 // under the UIDVALIDITY and the UID that the server has named. Where it has not, or the
 // mailbox is not known, whoever looks asks.
 func (m *Mailbox) added(v UIDValidity, r record, flags []string) {
+	r.put = true
 	e, s := m.current.Load(), m.snap.Load()
 	if r.uid == 0 || s == nil || e == nil || e.wire != v || s.validity != e.validity {
 		m.news.Store(true)
 		return
 	}
 	if s.find(r.uid) == nil {
-		if r.uid < s.uidNext {
-			m.news.Store(true) // it came before and went, or was never seen
-			return
-		}
-		if r.uid > s.uidNext {
+		switch {
+		case r.uid > s.uidNext:
 			m.ours.leaves(s.uidNext)
+		case r.uid < s.uidNext:
+			// The answer to a later one was processed first, or it has gone since: it is there
+			// until somebody has looked.
+			m.news.Store(true)
 		}
 		m.find(e, finding{edit: edit{record: r}, flags: flags, flagged: true})
 	}
