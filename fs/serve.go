@@ -38,7 +38,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	s.readers.Store(1)
 	s.readopt(ctx)
 	var second sync.WaitGroup
-	w := &watch{slow: func() {
+	w := &watch{patience: handlerPatience, slow: func() {
 		s.log.Debug("a request kept the reading goroutine busy, starting a second one", "for", handlerPatience)
 		s.readers.Store(maxReaders)
 		second.Add(1)
@@ -78,12 +78,13 @@ func (s *Server) readRequests(w *watch) {
 	}
 }
 
-// A watch notices when a handler takes longer than handlerPatience. It runs a
+// A watch notices when a handler takes longer than patience. It runs a
 // timer only while requests come, and costs a request two atomic additions.
 type watch struct {
-	slow  func()
-	turns atomic.Uint64 // odd: a request is being handled
-	armed atomic.Bool   // the timer runs, or is no longer wanted
+	slow     func()
+	patience time.Duration
+	turns    atomic.Uint64 // odd: a request is being handled
+	armed    atomic.Bool   // the timer runs, or is no longer wanted
 
 	mu    sync.Mutex // guards what follows; held while slow runs
 	timer *time.Timer
@@ -119,9 +120,9 @@ func (w *watch) arm() {
 func (w *watch) start() {
 	w.seen = w.turns.Load()
 	if w.timer == nil {
-		w.timer = time.AfterFunc(handlerPatience, w.look)
+		w.timer = time.AfterFunc(w.patience, w.look)
 	} else {
-		w.timer.Reset(handlerPatience)
+		w.timer.Reset(w.patience)
 	}
 }
 
