@@ -9,6 +9,7 @@ import (
 )
 
 func TestOpenLoadRead(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	in := s.Mailbox("INBOX")
 	s.Mailbox("Archive/2023")
@@ -41,6 +42,7 @@ func TestOpenLoadRead(t *testing.T) {
 }
 
 func TestDovecotFromMailboxesToOctets(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("needs Dovecot")
 	}

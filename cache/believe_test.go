@@ -15,6 +15,7 @@ import (
 var textSizes = map[string]int{"small": 9000, "medium": 300_000, "large": 1_500_000, "larger": 5 << 20}
 
 func TestVanishedMessagesAreStale(t *testing.T) {
+	t.Parallel()
 	for server, how := range map[string]imaptest.Gone{
 		"Dovecot": imaptest.DovecotGone, "Courier": imaptest.CourierGone, "mailutils": imaptest.MailutilsGone,
 	} {
@@ -56,6 +57,7 @@ func TestVanishedMessagesAreStale(t *testing.T) {
 }
 
 func TestWrongSizesAreFoundOutAtOpen(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{0, 1, 300, 9000, 300_000, smallText - 1, smallText, 1_500_000, 5<<20 + 77} {
 		for _, lie := range []int64{-300, -1, 1, 300, 70_000, 700_000, -700_000, 9 << 20} {
 			edge := lie == -1 || lie == 300 || lie == 700_000
@@ -102,6 +104,7 @@ func TestWrongSizesAreFoundOutAtOpen(t *testing.T) {
 }
 
 func TestATextOfTwoLengthsIsRefused(t *testing.T) {
+	t.Parallel()
 	for size, n := range textSizes {
 		t.Run(size, func(t *testing.T) {
 			s := imaptest.NewScripted(t)
@@ -141,6 +144,7 @@ func origin(args string) string {
 }
 
 func TestOddAnswersAreNoTexts(t *testing.T) {
+	t.Parallel()
 	for what, change := range map[string]func(s *imaptest.Scripted, in *imaptest.Box){
 		"NIL":                 func(s *imaptest.Scripted, in *imaptest.Box) { in.AnswerBody(2, "NIL") },
 		"another's under its": func(s *imaptest.Scripted, in *imaptest.Box) { in.AnswerOther(2, 3) },
@@ -179,6 +183,7 @@ func TestOddAnswersAreNoTexts(t *testing.T) {
 }
 
 func TestATextMayBeQuoted(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	in := s.Mailbox("INBOX")
 	in.Add([]byte("abc"))
@@ -190,6 +195,7 @@ func TestATextMayBeQuoted(t *testing.T) {
 
 // A text whose length changes under its UID is not read on.
 func TestATextThatChangesItsLengthIsStaleUntilItIsOpenedAgain(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{5000, 1_500_000} {
 		s := imaptest.NewScripted(t)
 		in := s.Mailbox("INBOX")
@@ -228,6 +234,7 @@ func TestATextThatChangesItsLengthIsStaleUntilItIsOpenedAgain(t *testing.T) {
 }
 
 func TestHeaders(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	in := s.Mailbox("INBOX")
 	header := "Subject: a\r\nFrom: b\r\n\r\n"
@@ -269,6 +276,7 @@ func TestHeaders(t *testing.T) {
 }
 
 func TestTextsOfAnotherSessionOnDovecot(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("needs Dovecot")
 	}
@@ -297,6 +305,7 @@ func TestTextsOfAnotherSessionOnDovecot(t *testing.T) {
 // message, as GNU mailutils does when another session moves it: size and text are
 // empty there. One that begins now sees it.
 func TestASessionThatSeesNothingIsNotBelieved(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{0, 9000, 300_000} {
 		s := imaptest.NewScripted(t)
 		in := s.Mailbox("INBOX")
@@ -321,6 +330,7 @@ func TestASessionThatSeesNothingIsNotBelieved(t *testing.T) {
 // Courier lists a message whose file has just gone with the size of the text that it
 // invents for it: the right length is no proof then.
 func TestTheTextThatCourierInventsIsBelievedOfNoMessageThatIsGone(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	in := s.Mailbox("INBOX")
 	in.Add([]byte(invented))

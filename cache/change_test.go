@@ -199,6 +199,7 @@ func wantVisible(t *testing.T, m *Mailbox, want ...string) {
 }
 
 func TestDeleteTakesOneMessage(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s changeServer, p *peer) {
 		// What another client has marked stays as it is.
 		p.mark("A", true, `\Deleted`, 4, 5)
@@ -251,6 +252,7 @@ func mustLoadIn(t testing.TB, m *Mailbox) *Snapshot {
 }
 
 func TestDeleteMovesToTheTrash(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s changeServer, p *peer) {
 		a := s.open(t, func(c *Config, _ *imapconn.Dialer) { c.OnDelete, c.State = DeleteTrash, t.TempDir() })
 		m := box(t, a, "A")
@@ -274,6 +276,7 @@ func TestDeleteMovesToTheTrash(t *testing.T) {
 }
 
 func TestMoveAndCopy(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s changeServer, p *peer) {
 		p.mark("A", true, `\Flagged`, 1)
 		a := s.open(t, func(c *Config, _ *imapconn.Dialer) { c.State = t.TempDir() })
@@ -308,6 +311,7 @@ func TestMoveAndCopy(t *testing.T) {
 }
 
 func TestMoveManyOntoTheSameNumbers(t *testing.T) {
+	t.Parallel()
 	d := dovecot(t, imaptest.DovecotOptions{})
 	s := changeServer{d.Addr, d.User, d.Password}
 	p := newPeer(t, s)
@@ -328,6 +332,7 @@ func TestMoveManyOntoTheSameNumbers(t *testing.T) {
 }
 
 func TestSetFlags(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s changeServer, p *peer) {
 		p.mark("A", true, `\Seen`, 1)
 		a := s.open(t)
@@ -349,6 +354,7 @@ func TestSetFlags(t *testing.T) {
 }
 
 func TestMailboxesAreMadeRenamedAndRemoved(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s changeServer, p *peer) {
 		a := s.open(t, func(c *Config, _ *imapconn.Dialer) { c.State = t.TempDir() })
 		before := p.names()
@@ -423,6 +429,7 @@ func TestMailboxesAreMadeRenamedAndRemoved(t *testing.T) {
 // TestAChangeIsOneRoundTrip counts what goes over the line, with somebody watching both
 // mailboxes as a mount does.
 func TestAChangeIsOneRoundTrip(t *testing.T) {
+	t.Parallel()
 	const n = 200
 	d := dovecot(t, imaptest.DovecotOptions{})
 	s := changeServer{d.Addr, d.User, d.Password}

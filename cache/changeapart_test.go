@@ -55,6 +55,7 @@ func hold(t *testing.T, c *cutter, word string) *holding {
 func (h *holding) letGo() { h.once.Do(func() { close(h.free) }) }
 
 func TestReadersDoNotWaitForAChange(t *testing.T) {
+	t.Parallel()
 	s, _, c := memoryChanges(t)
 	h := hold(t, c, " STORE ")
 	a := s.open(t)
@@ -78,6 +79,7 @@ func TestReadersDoNotWaitForAChange(t *testing.T) {
 }
 
 func TestAnInterruptedChangeGoesOn(t *testing.T) {
+	t.Parallel()
 	s, p, c := memoryChanges(t)
 	h := hold(t, c, " MOVE ")
 	a := s.open(t)
@@ -99,6 +101,7 @@ func TestAnInterruptedChangeGoesOn(t *testing.T) {
 }
 
 func TestOneConnectionIsEnoughForChanges(t *testing.T) {
+	t.Parallel()
 	s, p, _ := memoryChanges(t)
 	a := s.open(t, func(c *Config, _ *imapconn.Dialer) { c.Connections = 1 })
 	m, to := box(t, a, "A"), box(t, a, "B")
@@ -140,6 +143,7 @@ func TestOneConnectionIsEnoughForChanges(t *testing.T) {
 }
 
 func TestAMailboxThatGetsMailIsNotRemoved(t *testing.T) {
+	t.Parallel()
 	s, p, c := memoryChanges(t)
 	p.fill("C", 0, 0)
 	var came atomic.Bool
@@ -165,6 +169,7 @@ func TestAMailboxThatGetsMailIsNotRemoved(t *testing.T) {
 }
 
 func TestACrashDuringRmdirIsUndone(t *testing.T) {
+	t.Parallel()
 	s, p, _ := memoryChanges(t)
 	dir := t.TempDir()
 	j, err := spool.Open(dir)
@@ -189,6 +194,7 @@ func TestACrashDuringRmdirIsUndone(t *testing.T) {
 }
 
 func TestAReadOnlyMailboxIsNotChanged(t *testing.T) {
+	t.Parallel()
 	s, p, c := memoryChanges(t)
 	c.rewriting(func(line string) string { return strings.ReplaceAll(line, "[READ-WRITE]", "[READ-ONLY]") })
 	a := s.open(t)
@@ -203,6 +209,7 @@ func TestAReadOnlyMailboxIsNotChanged(t *testing.T) {
 }
 
 func TestExpungeNamesWhatGoes(t *testing.T) {
+	t.Parallel()
 	st := imaptest.NewStrict(t, imaptest.StrictOptions{Delimiter: '/'})
 	s := changeServer{st.Addr, st.User, st.Password}
 	p := newPeer(t, s)
@@ -242,6 +249,7 @@ func TestExpungeNamesWhatGoes(t *testing.T) {
 // TestAStaleListingBringsNothingBack has a session list a message that another one of
 // ours has removed meanwhile.
 func TestAStaleListingBringsNothingBack(t *testing.T) {
+	t.Parallel()
 	s, p, _ := memoryChanges(t)
 	a := s.open(t)
 	m := box(t, a, "A")
@@ -271,6 +279,7 @@ func TestAStaleListingBringsNothingBack(t *testing.T) {
 }
 
 func TestAMoveOfWhatIsGoneSaysSo(t *testing.T) {
+	t.Parallel()
 	d := dovecot(t, imaptest.DovecotOptions{}) // the server in memory breaks down over it
 	s := changeServer{d.Addr, d.User, d.Password}
 	p := newPeer(t, s)
@@ -305,6 +314,7 @@ func TestAMoveOfWhatIsGoneSaysSo(t *testing.T) {
 }
 
 func TestGmailsMessagesGoToTheTrash(t *testing.T) {
+	t.Parallel()
 	s, p, c := memoryChanges(t)
 	c.rewriting(func(line string) string { return strings.Replace(line, " IMAP4rev2", " IMAP4rev2 X-GM-EXT-1", 1) })
 	a := s.open(t)

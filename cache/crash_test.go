@@ -79,6 +79,7 @@ func sends(where string) {
 // TestKilledAnywhere kills a daemon that sends again and again: what it has acknowledged
 // is with the server in the end, and nothing is there twice.
 func TestKilledAnywhere(t *testing.T) {
+	t.Parallel()
 	server := dovecot(t, imaptest.DovecotOptions{})
 	s := changeServer{server.Addr, server.User, server.Password}
 	p := newPeer(t, s)

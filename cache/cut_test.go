@@ -58,6 +58,7 @@ func (c cuttable) Write(p []byte) (int, error) {
 // TestAnAppendCutAnywhereArrivesOnce cuts the connection after each octet of some of an
 // APPEND, and of its answer.
 func TestAnAppendCutAnywhereArrivesOnce(t *testing.T) {
+	t.Parallel()
 	for _, hide := range [][]string{nil, {"UIDPLUS", "LITERAL+", "LITERAL-"}} {
 		t.Run(fmt.Sprint("without ", hide), func(t *testing.T) {
 			t.Parallel()

@@ -148,6 +148,7 @@ func (c *cutter) relay(client, server net.Conn) {
 // TestACutChangeIsDoneOnceOrSaysSo cuts the connection at each command of each change,
 // and looks from outside what is there.
 func TestACutChangeIsDoneOnceOrSaysSo(t *testing.T) {
+	t.Parallel()
 	type kind struct {
 		name string
 		changeServer

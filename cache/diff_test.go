@@ -200,6 +200,7 @@ func manyMessages(n int) *Snapshot {
 }
 
 func TestAMillionMessagesShareAllButOneChunk(t *testing.T) {
+	t.Parallel()
 	s := manyMessages(1_000_000)
 	next, names := s.apply([]edit{{record: newRecord(1_000_001, 1, 1, 0)}, {record: record{uid: 500_000}, remove: true}})
 	if !names || next.Len() != 1_000_000 {
@@ -228,6 +229,7 @@ func TestAMillionMessagesShareAllButOneChunk(t *testing.T) {
 }
 
 func TestAnotherUIDValidityIsAnotherMailbox(t *testing.T) {
+	t.Parallel()
 	a := NewSnapshot(1, 0, []Message{{UID: 1}, {UID: 2}}, 1, time.Time{})
 	b := NewSnapshot(2, 0, []Message{{UID: 2}, {UID: 3}}, 2, time.Time{})
 	added, removed := Diff(a, b)
@@ -240,6 +242,7 @@ func TestAnotherUIDValidityIsAnotherMailbox(t *testing.T) {
 }
 
 func TestFlagsAreInternedAndSizesReplaced(t *testing.T) {
+	t.Parallel()
 	f := newFlagSets()
 	seen := []string{`\Seen`}
 	if f.id(seen) != f.id([]string{`\Seen`}) || f.id(nil) != 0 || f.id([]string{"a", `\Seen`}) == f.id(seen) {

@@ -21,6 +21,7 @@ func dovecot(t testing.TB, opts imaptest.DovecotOptions) *imaptest.Dovecot {
 }
 
 func TestDovecotsNewsWithinASecond(t *testing.T) {
+	t.Parallel()
 	d := dovecot(t, imaptest.DovecotOptions{})
 	d.Deliver(t, "INBOX", text(1, 500), text(2, 500), text(3, 500))
 	a := open(t, d.Addr, d.User, d.Password)
@@ -45,6 +46,7 @@ func TestDovecotsNewsWithinASecond(t *testing.T) {
 }
 
 func TestDovecotsMailboxMadeAnew(t *testing.T) {
+	t.Parallel()
 	d := dovecot(t, imaptest.DovecotOptions{})
 	d.Deliver(t, "Work", text(1, 900), text(2, 900))
 	d.Deliver(t, "INBOX", text(1, 900))
@@ -73,6 +75,7 @@ func TestDovecotsMailboxMadeAnew(t *testing.T) {
 }
 
 func TestDovecotsLimitOfConnections(t *testing.T) {
+	t.Parallel()
 	d := dovecot(t, imaptest.DovecotOptions{ExtraConf: "protocol imap {\n mail_max_userip_connections = 2\n}\n"})
 	for b := range 8 {
 		d.Deliver(t, fmt.Sprint("box", b), text(b, 3000), text(b, 3_000_000))
@@ -99,6 +102,7 @@ func TestDovecotsLimitOfConnections(t *testing.T) {
 // A small chaos: another client delivers and expunges, and the connections are
 // cut, while readers read. Every text is known by its content.
 func TestEveryTextIsItsOwnWhileAllFails(t *testing.T) {
+	t.Parallel()
 	d := dovecot(t, imaptest.DovecotOptions{})
 	const boxes, each = 3, 40
 	size := func(b, i int) int { return 300 + (b*each+i)*211%9000 + 900_000*(i%20/19) }

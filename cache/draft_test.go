@@ -111,6 +111,7 @@ func flushed(t testing.TB, a *Account) {
 }
 
 func TestADraftArrives(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s changeServer, p *peer) {
 		a := s.open(t, spooled(t), hastily)
 		m := box(t, a, "B")
@@ -153,6 +154,7 @@ func TestADraftArrives(t *testing.T) {
 }
 
 func TestAnEditReplaces(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s changeServer, p *peer) {
 		a := s.open(t, spooled(t), hastily)
 		m := box(t, a, "A")
@@ -197,6 +199,7 @@ func hidesDeleted(p *peer, box string) bool {
 }
 
 func TestWhatIsNoMailIsNotSent(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s changeServer, p *peer) {
 		a := s.open(t, spooled(t), hastily)
 		m := box(t, a, "A")
@@ -238,6 +241,7 @@ func TestWhatIsNoMailIsNotSent(t *testing.T) {
 
 // TestAMailboxThatIsGone: the text stays, and arrives when the mailbox is made again.
 func TestAMailboxThatIsGone(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s changeServer, p *peer) {
 		a := s.open(t, spooled(t), hastily)
 		m := box(t, a, "B")
@@ -262,6 +266,7 @@ func TestAMailboxThatIsGone(t *testing.T) {
 
 // TestWhatWasLeftIsSentByTheNextDaemon: the text outlives the daemon, and arrives once.
 func TestWhatWasLeftIsSentByTheNextDaemon(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s changeServer, p *peer) {
 		state := spooled(t)
 		a := s.open(t, state, hastily)
@@ -284,6 +289,7 @@ func TestWhatWasLeftIsSentByTheNextDaemon(t *testing.T) {
 }
 
 func TestAnotherDate(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s changeServer, p *peer) {
 		a := s.open(t, spooled(t), hastily)
 		m := box(t, a, "B")
@@ -310,6 +316,7 @@ func TestAnotherDate(t *testing.T) {
 
 // TestNothingIsLeftBehind: no file stays in the spool of what has arrived.
 func TestNothingIsLeftBehind(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s changeServer, p *peer) {
 		var dir string
 		a := s.open(t, spooled(t), hastily, func(c *Config, _ *imapconn.Dialer) { dir = c.State })

@@ -22,6 +22,7 @@ func (c spoiling) Write(p []byte) (int, error) {
 // TestAServerThatChangesOctets: it says OK, and the size is the same. The text that was
 // written stays, is listed, and is never sent again by itself.
 func TestAServerThatChangesOctets(t *testing.T) {
+	t.Parallel()
 	mem, err := imaptest.NewMemory(imaptest.MemoryOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -66,6 +67,7 @@ func TestAServerThatChangesOctets(t *testing.T) {
 
 // TestNUL goes as it is to a server that takes it, and not at all to one that does not.
 func TestNUL(t *testing.T) {
+	t.Parallel()
 	server := dovecot(t, imaptest.DovecotOptions{})
 	s := changeServer{server.Addr, server.User, server.Password}
 	p := newPeer(t, s)
@@ -93,6 +95,7 @@ func TestNUL(t *testing.T) {
 // TestManyDraftsCostOneRoundTripEach counts what fifty files cost, while what has arrived is
 // gathered to be checked.
 func TestManyDraftsCostOneRoundTripEach(t *testing.T) {
+	t.Parallel()
 	server := dovecot(t, imaptest.DovecotOptions{})
 	proxy := imaptest.NewProxy(t, server.Addr)
 	s := changeServer{proxy.Addr, server.User, server.Password}

@@ -6,6 +6,7 @@ import (
 )
 
 func TestTheLastPatternThatMatchesCounts(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		patterns string
 		name     string
@@ -42,6 +43,7 @@ func TestTheLastPatternThatMatchesCounts(t *testing.T) {
 }
 
 func TestManyWildcardsTakeNoTime(t *testing.T) {
+	t.Parallel()
 	if matches(strings.Repeat("*a%a", 200)+"b", strings.Repeat("a", 5000)) {
 		t.Error("matches")
 	}

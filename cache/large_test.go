@@ -152,6 +152,7 @@ func (s *Snapshot) wrong() string {
 
 // TestPollStaysUnderAKilobyteASecond has somebody look into all of 2,000 mailboxes.
 func TestPollStaysUnderAKilobyteASecond(t *testing.T) {
+	t.Parallel()
 	const poll = 100 * time.Millisecond
 	s := imaptest.NewLarge(t, 10, 2000)
 	p := imaptest.NewProxy(t, s.Addr)

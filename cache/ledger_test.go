@@ -16,6 +16,7 @@ import (
 )
 
 func TestTheDailyLimitKeepsWhatIsCachedAndOutlivesTheMount(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	in := s.Mailbox("INBOX")
 	for i := range 3 {
@@ -59,6 +60,7 @@ func TestTheDailyLimitKeepsWhatIsCachedAndOutlivesTheMount(t *testing.T) {
 }
 
 func TestALedgerForgetsAfterADayAndAddsUpWithOthers(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "ledger")
 		var traffic [2]imapconn.Traffic
@@ -98,6 +100,7 @@ func TestALedgerForgetsAfterADayAndAddsUpWithOthers(t *testing.T) {
 }
 
 func TestALedgerThatIsNoneIsBegunAnew(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "ledger")
 	os.WriteFile(file, bytes.Repeat([]byte("\x00 gar bage -1 99999999999999999999\n"), 10_000), 0o600)
 	l, err := OpenLedger(file, 10, new(imapconn.Traffic))

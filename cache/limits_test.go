@@ -12,6 +12,7 @@ import (
 )
 
 func TestAMailboxWithTooManyFlagsIsAnErrorThatSaysSo(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	in := s.Mailbox("INBOX")
 	for i := range 400 {
@@ -40,6 +41,7 @@ func TestAMailboxWithTooManyFlagsIsAnErrorThatSaysSo(t *testing.T) {
 }
 
 func TestAnAccountWithTooManyMessagesIsAnErrorThatSaysSo(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Mailbox("INBOX").Add(text(1, 10))
 	s.Mailbox("other").Add(text(2, 10))
@@ -63,6 +65,7 @@ func TestAnAccountWithTooManyMessagesIsAnErrorThatSaysSo(t *testing.T) {
 
 // What a session hears is bounded, taken up or not.
 func TestASelectionMakesUsHoldOnlySoMuch(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Mailbox("INBOX").Add(text(1, 10))
 	a := openScripted(t, s)
@@ -103,6 +106,7 @@ func TestASelectionMakesUsHoldOnlySoMuch(t *testing.T) {
 
 // The text is said to have 600,000 octets and never ends.
 func TestATextWithoutAnEndIsGivenUp(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	in := s.Mailbox("INBOX")
 	in.Add(text(1, 600_000))

@@ -33,6 +33,7 @@ func outline(t *testing.T, data []imapconn.ListData, exclude []string, root stri
 }
 
 func TestNamesBecomeATree(t *testing.T) {
+	t.Parallel()
 	list := func(delimiter rune, names ...string) (out []imapconn.ListData) {
 		for _, n := range names {
 			attrs, name, ok := strings.Cut(n, ":")
@@ -78,6 +79,7 @@ func TestNamesBecomeATree(t *testing.T) {
 }
 
 func TestADeepNameIsCutOnce(t *testing.T) {
+	t.Parallel()
 	deep := strings.Repeat("a/", 5000) + "a"
 	names, err := arrange([]imapconn.ListData{{Name: deep, Delimiter: '/'}}, nil, nil)
 	if err != nil || len(names) != maxLevels {
@@ -93,6 +95,7 @@ func TestADeepNameIsCutOnce(t *testing.T) {
 }
 
 func TestAListingIsWholeOrAnError(t *testing.T) {
+	t.Parallel()
 	for what, hook := range map[string]func(*imaptest.Call){
 		"cut":     func(c *imaptest.Call) { c.Send(`* LIST () "/" INBOX`); c.Cut() },
 		"refused": func(c *imaptest.Call) { c.Send(`* LIST () "/" INBOX`); c.Done("NO try later") },
@@ -148,6 +151,7 @@ func (s *seen) MailboxChanged(m *Mailbox, old, new *Snapshot) { s.boxes <- [2]*S
 func (s *seen) TreeChanged(old, new *Tree)                    { s.trees <- [2]*Tree{old, new} }
 
 func TestMailboxesComeAndGo(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Mailbox("INBOX")
 	s.Mailbox("Old")
@@ -192,6 +196,7 @@ func TestMailboxesComeAndGo(t *testing.T) {
 }
 
 func TestARootThatIsNotThere(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Mailbox("INBOX")
 	s.Mailbox("Work/2024")
@@ -209,6 +214,7 @@ func TestARootThatIsNotThere(t *testing.T) {
 }
 
 func TestTheFirstErrorIsTheDialers(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	_, err := tryOpen(t, s.Addr, s.User, "wrong")
 	var auth *imapconn.AuthError

@@ -12,6 +12,7 @@ import (
 )
 
 func TestAMailboxIsWholeOrAnError(t *testing.T) {
+	t.Parallel()
 	cutFetch := func(n int64) func(*imaptest.Call) {
 		return func(c *imaptest.Call) {
 			c.CutAfter(n)
@@ -75,6 +76,7 @@ func TestAMailboxIsWholeOrAnError(t *testing.T) {
 }
 
 func TestNewsComeByIdleWithinASecond(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	in := s.Mailbox("INBOX")
 	for i := range 5 {
@@ -116,6 +118,7 @@ func TestNewsComeByIdleWithinASecond(t *testing.T) {
 }
 
 func TestNewsComeByPollWithoutIdle(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Capabilities("IMAP4rev1")
 	boxes := make([]*imaptest.Box, 6)
@@ -142,6 +145,7 @@ func TestNewsComeByPollWithoutIdle(t *testing.T) {
 }
 
 func TestAFreshMailboxIsAnsweredFromMemory(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Mailbox("INBOX").Add(text(1, 100))
 	a := openScripted(t, s)
@@ -161,6 +165,7 @@ func TestAFreshMailboxIsAnsweredFromMemory(t *testing.T) {
 }
 
 func TestReturningToAMailboxAsksOnlyForFlagsAndWhatIsNew(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	in := s.Mailbox("INBOX")
 	s.Mailbox("other").Add(text(1, 10))
@@ -196,6 +201,7 @@ func TestReturningToAMailboxAsksOnlyForFlagsAndWhatIsNew(t *testing.T) {
 }
 
 func TestAnotherUIDValidity(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	in := s.Mailbox("INBOX")
 	in.Add(text(1, 1000))
@@ -244,6 +250,7 @@ func TestAnotherUIDValidity(t *testing.T) {
 
 // A server may change UIDs under one UIDVALIDITY, as GNU mailutils does.
 func TestChangedUIDsAreANewUIDValidity(t *testing.T) {
+	t.Parallel()
 	for what, change := range map[string]func(s *imaptest.Scripted, in *imaptest.Box){
 		"UIDNEXT goes back": func(s *imaptest.Scripted, in *imaptest.Box) {
 			s.On("EXAMINE", func(c *imaptest.Call) {
@@ -298,6 +305,7 @@ func TestChangedUIDsAreANewUIDValidity(t *testing.T) {
 }
 
 func TestARefusedExamineIsLookedInto(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Mailbox("INBOX")
 	gone := s.Mailbox("gone")
@@ -313,6 +321,7 @@ func TestARefusedExamineIsLookedInto(t *testing.T) {
 }
 
 func TestMessagesWithoutSizeOrDateAreListed(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Mailbox("INBOX").Add(text(1, 50))
 	s.Mailbox("INBOX").Add(text(2, 50))
@@ -337,6 +346,7 @@ func TestMessagesWithoutSizeOrDateAreListed(t *testing.T) {
 }
 
 func TestGrowthAndExpungeDuringTheListing(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	in := s.Mailbox("INBOX")
 	for i := range 10 {
@@ -367,6 +377,7 @@ func TestGrowthAndExpungeDuringTheListing(t *testing.T) {
 }
 
 func TestFlagsHeardWhileNewMailIsListedAreKept(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Capabilities("IMAP4rev1")
 	in := s.Mailbox("INBOX")
@@ -392,6 +403,7 @@ func TestFlagsHeardWhileNewMailIsListedAreKept(t *testing.T) {
 }
 
 func TestUIDVALIDITYThatChangesDuringALookIsNoError(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Capabilities("IMAP4rev1")
 	in := s.Mailbox("INBOX")

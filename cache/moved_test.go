@@ -55,6 +55,7 @@ func hasFilled(t testing.TB, m *Mailbox, id, n int) {
 // A mailbox is the same one under its new name, with its texts, by what the server
 // has of evidence.
 func TestARenamedMailboxIsTheSame(t *testing.T) {
+	t.Parallel()
 	for what, c := range map[string]struct {
 		before, after func(s *imaptest.Scripted, old *imaptest.Box)
 		same          bool
@@ -127,6 +128,7 @@ func TestARenamedMailboxIsTheSame(t *testing.T) {
 
 // A server may go on with what was selected under the old name, or drop it.
 func TestWhatWasSelectedUnderTheOldNameIsNotUsed(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Mailbox("INBOX")
 	fill(s.Mailbox("Old"), 10, 6)
@@ -163,6 +165,7 @@ func TestWhatWasSelectedUnderTheOldNameIsNotUsed(t *testing.T) {
 
 // The number of messages in two mailboxes, UIDVALIDITY and UIDNEXT may be the same.
 func TestAnotherMailboxIsNotTakenForARenamedOne(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Mailbox("INBOX")
 	old := s.Mailbox("Old")
@@ -198,6 +201,7 @@ func TestAnotherMailboxIsNotTakenForARenamedOne(t *testing.T) {
 }
 
 func TestWhatLiesBelowMovesAlong(t *testing.T) {
+	t.Parallel()
 	for what, parent := range map[string]bool{"with a mailbox": true, "with a mere place": false} {
 		t.Run(what, func(t *testing.T) {
 			s := imaptest.NewScripted(t)
@@ -240,6 +244,7 @@ func TestWhatLiesBelowMovesAlong(t *testing.T) {
 // Two mailboxes change names. Each name then has the other's texts, whatever
 // UIDVALIDITY says, and a reader is told so.
 func TestASwapMixesNoTexts(t *testing.T) {
+	t.Parallel()
 	for what, c := range map[string]struct {
 		validity uint32 // of both; 0: one each
 		ids      bool
@@ -302,6 +307,7 @@ func TestASwapMixesNoTexts(t *testing.T) {
 
 // A mailbox is renamed again and again while it is read.
 func TestReadersFollowAMailboxThatIsRenamed(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Mailbox("INBOX")
 	fill(s.Mailbox("Box0"), 10, 40)
@@ -343,6 +349,7 @@ func TestReadersFollowAMailboxThatIsRenamed(t *testing.T) {
 // What we rename ourselves has its new name at once, and no listing of before takes
 // it back.
 func TestOurOwnRename(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Mailbox("INBOX")
 	fill(s.Mailbox("Work/2024"), 10, 3)

@@ -23,6 +23,7 @@ func paths(t *Tree) (all []string) {
 }
 
 func TestForeignMailboxesAreShownWhenAskedFor(t *testing.T) {
+	t.Parallel()
 	for server, c := range map[string]struct {
 		namespaces string
 		lists      map[string]string // by pattern
@@ -80,6 +81,7 @@ func TestForeignMailboxesAreShownWhenAskedFor(t *testing.T) {
 }
 
 func TestAListingOfSharedMailboxesIsWholeOrAnError(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Capabilities("IMAP4rev1 NAMESPACE")
 	s.On("NAMESPACE", func(c *imaptest.Call) { c.Send(`* NAMESPACE (("" "/")) NIL (("news." "."))`); c.Done("OK done") })
@@ -109,6 +111,7 @@ namespace public {
 `
 
 func TestDovecotsPublicMailboxes(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("starts a Dovecot")
 	}
@@ -128,6 +131,7 @@ func TestDovecotsPublicMailboxes(t *testing.T) {
 }
 
 func TestManyMailboxesAreSaidAndNotAskedForAllTheTime(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.On("LIST", func(c *imaptest.Call) {
 		var b strings.Builder

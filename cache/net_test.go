@@ -15,6 +15,7 @@ import (
 )
 
 func TestReadsGoOnWhenAllConnectionsAreCut(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	in := s.Mailbox("INBOX")
 	for i := range 40 {
@@ -36,6 +37,7 @@ func TestReadsGoOnWhenAllConnectionsAreCut(t *testing.T) {
 }
 
 func TestALoadThatIsCutGoesOnElsewhere(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	in := s.Mailbox("INBOX")
 	for i := range 500 {
@@ -50,6 +52,7 @@ func TestALoadThatIsCutGoesOnElsewhere(t *testing.T) {
 }
 
 func TestABlackHoleEndsAtTheDeadline(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	in := s.Mailbox("INBOX")
 	in.Add(text(1, 1000))
@@ -94,6 +97,7 @@ func TestABlackHoleEndsAtTheDeadline(t *testing.T) {
 }
 
 func TestAServerThatIsDownFailsFast(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Mailbox("INBOX").Add(text(1, 1000))
 	p := imaptest.NewProxy(t, s.Addr)
@@ -121,6 +125,7 @@ func TestAServerThatIsDownFailsFast(t *testing.T) {
 }
 
 func TestOneConnectionServesAll(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	for b := range 3 {
 		in := s.Mailbox(fmt.Sprint("box", b))
@@ -170,6 +175,7 @@ func (p *pool) idling() bool {
 }
 
 func TestAServerThatRefusesMoreConnectionsIsUsedWithFewer(t *testing.T) {
+	t.Parallel()
 	for what, refuse := range map[string]func(*imaptest.Call){
 		"no":  func(c *imaptest.Call) { c.Done("NO [UNAVAILABLE] Maximum number of connections exceeded") },
 		"bye": func(c *imaptest.Call) { c.Send("* BYE too many"); c.Cut() },
@@ -210,6 +216,7 @@ func TestAServerThatRefusesMoreConnectionsIsUsedWithFewer(t *testing.T) {
 }
 
 func TestARefusedLoginIsAnAnswer(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Mailbox("INBOX").Add(text(1, 1000))
 	a := openScripted(t, s)
@@ -228,6 +235,7 @@ func TestARefusedLoginIsAnAnswer(t *testing.T) {
 }
 
 func TestCloseEndsWhoWaits(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Mailbox("INBOX").Add(text(1, 1000))
 	a := openScripted(t, s)
@@ -267,6 +275,7 @@ func TestCloseEndsWhoWaits(t *testing.T) {
 
 // A text's mailbox is refused without a code: whether it is gone is for LIST to say.
 func TestATextOfAMailboxThatIsGoneIsNotThere(t *testing.T) {
+	t.Parallel()
 	for _, gone := range []bool{true, false} {
 		s := imaptest.NewScripted(t)
 		s.Mailbox("INBOX").Add(text(1, 1000))

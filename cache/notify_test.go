@@ -72,6 +72,7 @@ func leave(t *testing.T, a *Account, m *Mailbox) {
 }
 
 func TestNewsComeByNotifyFromAnyMailbox(t *testing.T) {
+	t.Parallel()
 	n := newNotifier(t)
 	a, one, in := n.open(t)
 	in.Add(text(2, 200))
@@ -100,6 +101,7 @@ func TestNewsComeByNotifyFromAnyMailbox(t *testing.T) {
 }
 
 func TestANoticeOfWhatIsKnownIsNoNews(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Mailbox("one").Add(text(1, 100))
 	m := box(t, openScripted(t, s), "one")
@@ -126,6 +128,7 @@ func TestANoticeOfWhatIsKnownIsNoNews(t *testing.T) {
 // What happens in a mailbox into which nobody has looked lately is looked at when
 // somebody does.
 func TestANoticeOfAMailboxNotInUseIsKept(t *testing.T) {
+	t.Parallel()
 	n := newNotifier(t)
 	_, one, in := n.open(t)
 	one.touched.Store(time.Now().Add(-lookedIntoFor).UnixNano())
@@ -142,6 +145,7 @@ func TestANoticeOfAMailboxNotInUseIsKept(t *testing.T) {
 }
 
 func TestMailboxesComeAndGoByNotify(t *testing.T) {
+	t.Parallel()
 	n := newNotifier(t)
 	a, one, _ := n.open(t)
 	n.Mailbox("new")
@@ -169,6 +173,7 @@ func TestMailboxesComeAndGoByNotify(t *testing.T) {
 }
 
 func TestNotifyIsAskedForAgainOnANewConnection(t *testing.T) {
+	t.Parallel()
 	n := newNotifier(t)
 	a, one, in := n.open(t)
 	in.Add(text(2, 200))
@@ -183,6 +188,7 @@ func TestNotifyIsAskedForAgainOnANewConnection(t *testing.T) {
 
 // TestNotifyComesBackByItself after a sleep, with nobody there who wants a connection.
 func TestNotifyComesBackByItself(t *testing.T) {
+	t.Parallel()
 	n := newNotifier(t)
 	n.Mailbox("one")
 	a := openScripted(t, n.Scripted)
@@ -193,6 +199,7 @@ func TestNotifyComesBackByItself(t *testing.T) {
 }
 
 func TestWithoutNotifyMailboxesAreAskedAbout(t *testing.T) {
+	t.Parallel()
 	for what, answer := range map[string]func(c *imaptest.Call){
 		"NO":       func(c *imaptest.Call) { c.Done("NO not today") },
 		"overflow": func(c *imaptest.Call) { c.Done("NO [NOTIFICATIONOVERFLOW] too much") },
@@ -224,6 +231,7 @@ func TestWithoutNotifyMailboxesAreAskedAbout(t *testing.T) {
 
 // A server that tells without end is not remembered without end.
 func TestNoticesAreBounded(t *testing.T) {
+	t.Parallel()
 	n := newNotices(nil)
 	for i := range maxNotices + 10 {
 		n.MailboxStatus(imapconn.StatusData{Mailbox: fmt.Sprint("box", i)})
@@ -245,6 +253,7 @@ func TestNoticesAreBounded(t *testing.T) {
 }
 
 func TestTheServersLimitTakesNotifysConnection(t *testing.T) {
+	t.Parallel()
 	d := dovecot(t, imaptest.DovecotOptions{ExtraConf: "protocol imap {\n mail_max_userip_connections = 2\n}\n"})
 	d.Deliver(t, "INBOX", text(1, 500))
 	d.Deliver(t, "Work", text(1, 500))
@@ -267,6 +276,7 @@ func TestTheServersLimitTakesNotifysConnection(t *testing.T) {
 }
 
 func TestDovecotTellsOfAnyMailboxWithinASecond(t *testing.T) {
+	t.Parallel()
 	d := dovecot(t, imaptest.DovecotOptions{})
 	names := []string{"one", "two", "three", "four", "five"}
 	for _, name := range names {
@@ -312,6 +322,7 @@ func (l *silentLog) Write(p []byte) (int, error) {
 
 // TestAServerThatIsMuteInIDLEIsFoundOut is GNU mailutils, which offers IDLE.
 func TestAServerThatIsMuteInIDLEIsFoundOut(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	in := s.Mailbox("INBOX")
 	in.Add(text(1, 100))
@@ -352,6 +363,7 @@ func TestAServerThatIsMuteInIDLEIsFoundOut(t *testing.T) {
 }
 
 func TestSeveralMailboxesAreWatched(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	names := []string{"one", "two", "three", "four"}
 	for _, name := range names {
@@ -384,6 +396,7 @@ func TestSeveralMailboxesAreWatched(t *testing.T) {
 }
 
 func TestThePollAsksAboutManyInOneCommand(t *testing.T) {
+	t.Parallel()
 	for _, caps := range []string{"IMAP4rev1", "IMAP4rev1 LIST-EXTENDED LIST-STATUS"} {
 		s := imaptest.NewScripted(t)
 		s.Capabilities(caps)

@@ -55,6 +55,7 @@ func outages(t *testing.T, s *imaptest.Scripted, limit time.Duration) (*Account,
 }
 
 func TestAServerKnownToBeAwayIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
 	for name, away := range map[string]func(*imaptest.Proxy, bool){
 		"black hole": func(p *imaptest.Proxy, on bool) { p.Stall(on) },
 		"refused": func(p *imaptest.Proxy, on bool) {

@@ -13,6 +13,7 @@ import (
 )
 
 func TestNothingIsSentWhenNobodyLooks(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Mailbox("INBOX").Add(text(1, 100))
 	s.Mailbox("Sent").Add(text(1, 100))
@@ -39,6 +40,7 @@ func TestNothingIsSentWhenNobodyLooks(t *testing.T) {
 }
 
 func TestUnusedConnectionsAreClosedAndTheOthersKeptAlive(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Capabilities("IMAP4rev1")
 	s.Mailbox("INBOX")
@@ -71,6 +73,7 @@ func TestUnusedConnectionsAreClosedAndTheOthersKeptAlive(t *testing.T) {
 }
 
 func TestStatusIsComparedWithTheSnapshot(t *testing.T) {
+	t.Parallel()
 	s := NewSnapshot(7, 12, []Message{{UID: 1, Flags: []string{`\Seen`}}, {UID: 9}, {UID: 11}}, 1, time.Time{})
 	e := &epoch{wire: 7, validity: 7}
 	same := imapconn.StatusData{Messages: 3, UIDNext: 12, UIDValidity: 7, Unseen: 2,
@@ -96,6 +99,7 @@ func TestStatusIsComparedWithTheSnapshot(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Capabilities("IMAP4rev1")
 	s.Mailbox("INBOX").Add(text(1, 100))
@@ -130,6 +134,7 @@ func TestUsage(t *testing.T) {
 
 // An RFC 1730 server has neither partial FETCH nor UIDNEXT, STATUS or IDLE.
 func TestAnIMAP4ServerIsRead(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Capabilities("IMAP4")
 	in := s.Mailbox("INBOX")
@@ -167,6 +172,7 @@ func TestAnIMAP4ServerIsRead(t *testing.T) {
 }
 
 func TestTheMemoryServer(t *testing.T) {
+	t.Parallel()
 	for _, options := range []imaptest.MemoryOptions{{}, {Revision2: true}} {
 		s, err := imaptest.NewMemory(options)
 		if err != nil {
@@ -202,6 +208,7 @@ func TestTheMemoryServer(t *testing.T) {
 // TestAMailboxMadeAgainBehindAnOpenOneIsFound has sessions go on with a deleted
 // mailbox, as those of Courier do: NOOP and IDLE say nothing of the new one.
 func TestAMailboxMadeAgainBehindAnOpenOneIsFound(t *testing.T) {
+	t.Parallel()
 	poll := func(c *Config, _ *imapconn.Dialer) { c.Poll = 20 * time.Millisecond }
 	alone := func(c *Config, _ *imapconn.Dialer) { c.Poll, c.Connections = 20*time.Millisecond, 2 }
 	for what, change := range map[string]settings{"STATUS": poll, "two connections": alone} {
@@ -240,6 +247,7 @@ func TestAMailboxMadeAgainBehindAnOpenOneIsFound(t *testing.T) {
 // TestAMailboxIsEnteredAnewOnTheOnlyConnection cannot ask beside the
 // selection: then the mailbox is entered anew now and then.
 func TestAMailboxIsEnteredAnewOnTheOnlyConnection(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	b := s.Mailbox("INBOX")
 	b.Add([]byte("old"))
@@ -261,6 +269,7 @@ func TestAMailboxIsEnteredAnewOnTheOnlyConnection(t *testing.T) {
 // TestAUIDThatIsBackIsAnotherMessage has a mailbox deleted and made again within
 // one second, where UIDVALIDITY is the time: all numbers are the same.
 func TestAUIDThatIsBackIsAnotherMessage(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	b := s.Mailbox("INBOX")
 	old := b.Add(text(1, 500))
@@ -281,6 +290,7 @@ func TestAUIDThatIsBackIsAnotherMessage(t *testing.T) {
 }
 
 func TestAnEmptyMailboxHasNoUIDsToChange(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	b := s.Mailbox("INBOX")
 	a := openScripted(t, s, func(c *Config, _ *imapconn.Dialer) { c.Poll = 20 * time.Millisecond })
@@ -307,6 +317,7 @@ func TestAnEmptyMailboxHasNoUIDsToChange(t *testing.T) {
 // TestASessionThatIsWedgedIsGivenUp has an old session refuse a mailbox that a new
 // one has, as Dovecot does where it was deleted and made again.
 func TestASessionThatIsWedgedIsGivenUp(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	b := s.Mailbox("INBOX")
 	b.Add(text(1, 100))
@@ -337,6 +348,7 @@ func TestASessionThatIsWedgedIsGivenUp(t *testing.T) {
 
 // A listing of a large mailbox takes megabytes.
 func TestAServerThatCannotCountIsListedOnce(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	in := s.Mailbox("INBOX")
 	in.Add(text(1, 100))
@@ -367,6 +379,7 @@ func TestAServerThatCannotCountIsListedOnce(t *testing.T) {
 // TestAServerWhoseStatusIsWrongIsListedOnce has STATUS refused, or always name
 // another UIDVALIDITY than EXAMINE.
 func TestAServerWhoseStatusIsWrongIsListedOnce(t *testing.T) {
+	t.Parallel()
 	for what, answer := range map[string]func(c *imaptest.Call){
 		"refused": func(c *imaptest.Call) { c.Done("NO not for you") },
 		"another UIDVALIDITY": func(c *imaptest.Call) {

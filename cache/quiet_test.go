@@ -14,6 +14,7 @@ import (
 // TestNothingIsSentWhileNobodyLooks counts commands over synthetic time: once nobody
 // has looked for ten minutes, the connections are kept alive and no more.
 func TestNothingIsSentWhileNobodyLooks(t *testing.T) {
+	t.Parallel()
 	for _, caps := range []string{"IMAP4rev1", "IMAP4rev1 IDLE", "IMAP4rev1 IDLE NOTIFY LIST-STATUS LIST-EXTENDED"} {
 		t.Run(caps, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

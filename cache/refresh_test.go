@@ -35,6 +35,7 @@ func withoutIDLE(t *testing.T) (*imaptest.Scripted, *Account) {
 }
 
 func TestRefreshLooksAtEverythingAnew(t *testing.T) {
+	t.Parallel()
 	s, a := withoutIDLE(t)
 	in, sent, old := box(t, a, "INBOX"), box(t, a, "Sent"), box(t, a, "Old")
 	s.On("NOOP", func(c *imaptest.Call) { c.Done("OK nothing is said of anything") })
@@ -70,6 +71,7 @@ func TestRefreshLooksAtEverythingAnew(t *testing.T) {
 
 // A LIST that was asked for before may have been answered before.
 func TestRefreshIsNotContentWithALISTUnderWay(t *testing.T) {
+	t.Parallel()
 	s, a := withoutIDLE(t)
 	asked, answer := make(chan struct{}), make(chan struct{})
 	goOn := sync.OnceFunc(func() { close(answer) })
@@ -101,6 +103,7 @@ func TestRefreshIsNotContentWithALISTUnderWay(t *testing.T) {
 
 // A login that was refused is put off; whoever has put it right need not wait.
 func TestRefreshLogsInAtOnce(t *testing.T) {
+	t.Parallel()
 	s, a := withoutIDLE(t)
 	s.On("LOGIN", func(c *imaptest.Call) { c.Done("NO [AUTHENTICATIONFAILED] not now") })
 	s.Cut()
@@ -126,6 +129,7 @@ func TestRefreshLogsInAtOnce(t *testing.T) {
 
 // One mailbox that cannot be had keeps nobody from the others.
 func TestRefreshGoesOnBehindARefusal(t *testing.T) {
+	t.Parallel()
 	s, a := withoutIDLE(t)
 	s.Mailbox("Sent").Refuse("[NOPERM] no")
 	s.Mailbox("INBOX").Add(text(2, 200))
@@ -140,6 +144,7 @@ func TestRefreshGoesOnBehindARefusal(t *testing.T) {
 }
 
 func TestRefreshEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	s, a := withoutIDLE(t)
 	stalled := make(chan struct{})
 	defer close(stalled)
@@ -157,6 +162,7 @@ func TestRefreshEndsWithItsContext(t *testing.T) {
 
 // What idles goes on idling where the index follows then.
 func TestRefreshKeepsTheWatch(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Mailbox("INBOX").Add(text(1, 100))
 	a := openScripted(t, s)
@@ -187,6 +193,7 @@ func TestRefreshKeepsTheWatch(t *testing.T) {
 }
 
 func TestRefreshAsksForTheQuotaAgain(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Capabilities("IMAP4rev1 QUOTA")
 	s.Mailbox("INBOX")

@@ -100,6 +100,7 @@ func away(p *imaptest.Proxy, do func()) {
 // TestAReconnectCostsWhatHasChanged has ten messages of a large mailbox change while
 // the account is cut off.
 func TestAReconnectCostsWhatHasChanged(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		messages int
 		most     int64
@@ -141,6 +142,7 @@ func TestAReconnectCostsWhatHasChanged(t *testing.T) {
 // TestWhatChangesMeanwhileIsSeen plays random programs of changes, some while the
 // account is cut off, and compares with a listing by another client.
 func TestWhatChangesMeanwhileIsSeen(t *testing.T) {
+	t.Parallel()
 	for name, offer := range syncOffers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -200,6 +202,7 @@ func TestWhatChangesMeanwhileIsSeen(t *testing.T) {
 // Each is a lie of a server with QRESYNC at the EXAMINE after a cut, in which two of
 // 200 messages went, two came and one was flagged.
 func TestAResyncThatIsALieIsNotBelieved(t *testing.T) {
+	t.Parallel()
 	replaced := func(from, to string) func([]string) []string {
 		return func(lines []string) []string {
 			return strings.Split(strings.ReplaceAll(strings.Join(lines, "\n"), from, to), "\n")
@@ -265,6 +268,7 @@ func TestAResyncThatIsALieIsNotBelieved(t *testing.T) {
 
 // TestAFlagInAMailboxThatNobodyHasOpenIsSeen: by HIGHESTMODSEQ in STATUS.
 func TestAFlagInAMailboxThatNobodyHasOpenIsSeen(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewLarge(t, 10, 1)
 	s.Offer(imaptest.LargeSync)
 	a := open(t, s.Addr, s.User, s.Password, func(c *Config, d *imapconn.Dialer) {
@@ -289,6 +293,7 @@ func TestAFlagInAMailboxThatNobodyHasOpenIsSeen(t *testing.T) {
 // TestDovecotResynchronises has another client expunge, flag and append while the
 // account is cut off, with Dovecot as it is and without this and that.
 func TestDovecotResynchronises(t *testing.T) {
+	t.Parallel()
 	d := dovecot(t, imaptest.DovecotOptions{})
 	const messages = 300
 	var mail [][]byte
@@ -333,6 +338,7 @@ func TestDovecotResynchronises(t *testing.T) {
 // TestWhatWasHeardIsNotSaidAgain: what came while the connection lived is not part
 // of what a reconnect costs.
 func TestWhatWasHeardIsNotSaidAgain(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewLarge(t, 2000, 0)
 	s.Offer(imaptest.LargeSync)
 	p := imaptest.NewProxy(t, s.Addr)
@@ -358,6 +364,7 @@ func TestWhatWasHeardIsNotSaidAgain(t *testing.T) {
 // TestAServerWhoseChangesAreNotAllIsListed: STATUS says what no resynchronisation
 // brings, because the server does not tell of flags since a mod-sequence.
 func TestAServerWhoseChangesAreNotAllIsListed(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewLarge(t, 50, 1)
 	s.Offer(imaptest.LargeSync)
 	s.Twist(func(lines []string) []string {

@@ -9,6 +9,7 @@ import (
 // Runs against a look at each message by itself, over holes, the edges of chunks
 // and the highest UID.
 func TestRunsAreTheMessagesThatMeet(t *testing.T) {
+	t.Parallel()
 	var messages []Message
 	for uid := UID(1); uid <= 3*chunkLen; uid++ {
 		m := Message{UID: uid}

@@ -12,6 +12,7 @@ import (
 )
 
 func TestStatusSaysWhatIsKnown(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Mailbox("INBOX").Add(text(1, 5000))
 	s.Mailbox("INBOX").Add(text(2, 5000))
@@ -75,6 +76,7 @@ func TestStatusSaysWhatIsKnown(t *testing.T) {
 }
 
 func TestStatusNamesNotMoreMailboxesThanItsLimit(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	const more = 10
 	for i := range maxMailboxStatus + more {
@@ -95,6 +97,7 @@ func TestStatusNamesNotMoreMailboxesThanItsLimit(t *testing.T) {
 // Status and Refresh beside readers, news and the end of connections: the octets
 // never go back, and it all comes to rest.
 func TestStatusUnderLoad(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	for i := range 30 {
 		s.Mailbox("INBOX").Add(text(i, 3000))
@@ -164,6 +167,7 @@ func TestStatusUnderLoad(t *testing.T) {
 }
 
 func TestStatusShowsTheConnectionOfNotify(t *testing.T) {
+	t.Parallel()
 	n := newNotifier(t)
 	a, one, _ := n.open(t)
 	notices := func() (c ConnectionStatus, ok bool) {

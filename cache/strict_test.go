@@ -26,6 +26,7 @@ func openStrict(t *testing.T, s *imaptest.Strict, change ...settings) *Account {
 }
 
 func TestRFC1730FromMailboxesToOctets(t *testing.T) {
+	t.Parallel()
 	for name, o := range strictServers {
 		t.Run(name, func(t *testing.T) {
 			s := imaptest.NewStrict(t, o)
@@ -77,6 +78,7 @@ func TestRFC1730FromMailboxesToOctets(t *testing.T) {
 }
 
 func TestTheEndOfALargeTextComesByPARTIAL(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewStrict(t, imaptest.StrictOptions{})
 	want := text(1, 20<<20)
 	s.Deliver("INBOX", text(0, 50), time.Now())
@@ -104,6 +106,7 @@ func TestTheEndOfALargeTextComesByPARTIAL(t *testing.T) {
 
 // Another client expunges messages before the one that is read while it is read.
 func TestPARTIALIsRightWhileMessagesAreExpunged(t *testing.T) {
+	t.Parallel()
 	for name, o := range strictServers {
 		t.Run(name, func(t *testing.T) {
 			s := imaptest.NewStrict(t, o)
@@ -158,6 +161,7 @@ func TestPARTIALIsRightWhileMessagesAreExpunged(t *testing.T) {
 }
 
 func TestRFC1730NewsComeByPoll(t *testing.T) {
+	t.Parallel()
 	for name, o := range strictServers {
 		t.Run(name, func(t *testing.T) {
 			s := imaptest.NewStrict(t, o)

@@ -22,6 +22,7 @@ func bodies(s *imaptest.Scripted) (out []string) {
 }
 
 func TestAThousandReadersCauseOneFetch(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	in := s.Mailbox("INBOX")
 	in.Add(text(1, 100_000))
@@ -48,6 +49,7 @@ func TestAThousandReadersCauseOneFetch(t *testing.T) {
 // A session that was begun before a message came may not fetch it until it has
 // been told.
 func TestNewMailIsReadOnAConnectionThatHasNotHeardOfIt(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	in := s.Mailbox("INBOX")
 	in.Add(text(1, 1000))
@@ -72,6 +74,7 @@ func TestNewMailIsReadOnAConnectionThatHasNotHeardOfIt(t *testing.T) {
 }
 
 func TestTheCacheIsBoundedInOctets(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	in := s.Mailbox("INBOX")
 	const limit = 1 << 20
@@ -106,6 +109,7 @@ func TestTheCacheIsBoundedInOctets(t *testing.T) {
 }
 
 func TestALargeTextIsReadInOrderAndOutOfIt(t *testing.T) {
+	t.Parallel()
 	for _, limit := range []int64{64 << 20, 1 << 20, 1000} {
 		s := imaptest.NewScripted(t)
 		const size = 9<<20 + 12345
@@ -132,6 +136,7 @@ func TestALargeTextIsReadInOrderAndOutOfIt(t *testing.T) {
 }
 
 func TestReadingForwardGrowsAndNeverAsksTwice(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	const size = 40 << 20
 	s.Mailbox("INBOX").Add(text(1, size))
@@ -152,6 +157,7 @@ func TestReadingForwardGrowsAndNeverAsksTwice(t *testing.T) {
 }
 
 func TestTheTailOfALargeTextCostsLittle(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	for i, size := range []int{20 << 20, 20<<20 + 1, 20<<20 - 1, 20<<20 + 999, 20_000_000} {
 		s.Mailbox("INBOX").Add(text(i+1, size))
@@ -186,6 +192,7 @@ func TestTheTailOfALargeTextCostsLittle(t *testing.T) {
 }
 
 func TestThousandSmallTextsOneByOne(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("needs Dovecot")
 	}

@@ -12,6 +12,7 @@ import (
 )
 
 func TestWhatAServerThrottlesIsAskedAgain(t *testing.T) {
+	t.Parallel()
 	for name, answer := range map[string]string{
 		"Exchange": "BAD Request is throttled. Suggested Backoff Time: 40 milliseconds",
 		"code":     "NO [THROTTLED] slow down, Suggested Backoff Time: 40 milliseconds",
@@ -45,6 +46,7 @@ func TestWhatAServerThrottlesIsAskedAgain(t *testing.T) {
 }
 
 func TestALongRestIsToldAtOnceAndWhatIsCachedIsThere(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	in := s.Mailbox("INBOX")
 	in.Add(text(1, 1000))
@@ -74,6 +76,7 @@ func TestALongRestIsToldAtOnceAndWhatIsCachedIsThere(t *testing.T) {
 
 // What is refused is one connection more, in the words of servers that have no code.
 func TestARefusedConnectionIsNoRefusedPassword(t *testing.T) {
+	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Mailbox("INBOX").Add(text(1, 1000))
 	p := imaptest.NewProxy(t, s.Addr)

@@ -16,6 +16,7 @@ import (
 // say a client must make of them. One connection, so that it is always the same one
 // that hears what is said.
 func TestEachServersOddities(t *testing.T) {
+	t.Parallel()
 	for server, file := range testdata.Transcripts() {
 		t.Run(server, func(t *testing.T) {
 			s := imaptest.NewTranscript(t, file)

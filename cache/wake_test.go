@@ -201,6 +201,7 @@ func TestAChangedNetworkEndsTheWaitForTheNextAttempt(t *testing.T) {
 }
 
 func TestWhichAddressesAreGone(t *testing.T) {
+	t.Parallel()
 	have := []net.IP{net.IPv4(127, 0, 0, 1), net.IPv4(10, 0, 0, 5), net.ParseIP("fe80::1")}
 	for addr, want := range map[string]bool{
 		"127.0.0.77": false, "::1": false, "10.0.0.5": false, "fe80::1": false, "10.0.0.6": true, "2001:db8::1": true,
