@@ -70,6 +70,8 @@ var writeRows = []writeRow{
 	{name: "> nothing", script: `: > 2; grep -q 2@ 2`, here: heldAll},
 	{name: "vim", script: `vim -es -u NONE -c '%s/body/BODY/' -c wq 2 </dev/null; test "$(ls -A)" = "$(printf '1\n2\n3')"`, needs: "vim",
 		here: []string{"1 body old", `2 BODY old \flagged`, "3 body old"}},
+	{name: "emacs", script: `emacs -nw --batch -q --eval '(setq backup-enable-predicate (lambda (name) t))' 2 --eval '(while (search-forward "body" nil t) (replace-match "BODY" t))' -f save-buffer && rm 2~`, needs: "emacs",
+		here: []string{"1 body old", `2 BODY old \flagged`, "3 body old"}},
 	{name: "a backup put aside, as emacs", script: `mv 2 2~ && sed s/body/BODY/ 2~ > 2 && rm 2~`, here: []string{"1 body old", `2 BODY old \flagged`, "3 body old"}},
 	{name: "put aside and back", script: `mv 2 2~ && mv 2~ 2`, here: heldAll},
 	{name: "os.replace", script: `python3 -c 'import os
@@ -122,15 +124,7 @@ func checkWrites(t *testing.T, k serverKind) {
 	box := func(i int, what string) string { return fmt.Sprintf("%s%02d", what, i) }
 	for i := range writeRows {
 		for _, what := range []string{"here", "other"} {
-			name := tr.wire(box(i, what))
-			tr.client.do("create", name)
-			id := map[string]string{"here": "", "other": "o"}[what]
-			for n, flags := range []string{"", `\Flagged`, ""} {
-				text := writeText(id+strconv.Itoa(n+1), "body")
-				if said := tr.client.append(name, flags, time.Unix(oldDate, 0), []byte(text)); said != "OK" {
-					t.Fatal(said)
-				}
-			}
+			fillWritten(tr.client, tr.wire(box(i, what)), map[string]string{"here": "", "other": "o"}[what])
 		}
 	}
 	d := startMount(t, tr.dir, tr.home(), "imap://"+tr.acc.user+"@"+tr.acc.addr+"/", tr.acc.password, "--tls", "none")
@@ -155,13 +149,7 @@ func checkWrites(t *testing.T, k serverKind) {
 			t.Errorf("%s: %v\n%s", r.name, err, out)
 		}
 	}
-	found := make(map[string][]told)
-	for _, m := range oracle(t, tr.acc.addr, tr.acc.user, tr.acc.password) {
-		m.flags = withoutRecent(m.flags)
-		if m.flags = strings.ToLower(m.flags); !strings.Contains(m.flags, `\deleted`) { // hidden, where single messages cannot be expunged
-			found[m.mailbox] = append(found[m.mailbox], m)
-		}
-	}
+	found := writtenIn(t, tr.acc)
 	for i, r := range writeRows {
 		if r.other == nil {
 			r.other = otherAll
@@ -179,8 +167,34 @@ func checkWrites(t *testing.T, k serverKind) {
 	}
 }
 
+// fillWritten makes a mailbox with the messages 1, 2 and 3, their names behind id, of which
+// 2 is flagged.
+func fillWritten(c *anotherClient, mailbox, id string) {
+	c.t.Helper()
+	c.do("create", mailbox)
+	for n, flags := range []string{"", `\Flagged`, ""} {
+		text := writeText(id+strconv.Itoa(n+1), "body")
+		if said := c.append(mailbox, flags, time.Unix(oldDate, 0), []byte(text)); said != "OK" {
+			c.t.Fatal(said)
+		}
+	}
+}
+
+// writtenIn is what each mailbox of an account has, as another client is told.
+func writtenIn(t testing.TB, acc account) map[string][]told {
+	t.Helper()
+	found := make(map[string][]told)
+	for _, m := range oracle(t, acc.addr, acc.user, acc.password) {
+		m.flags = withoutRecent(m.flags)
+		if m.flags = strings.ToLower(m.flags); !strings.Contains(m.flags, `\deleted`) { // hidden, where single messages cannot be expunged
+			found[m.mailbox] = append(found[m.mailbox], m)
+		}
+	}
+	return found
+}
+
 // writeSources makes the files that the rows write: with the line ends of Unix, as people have them.
-func writeSources(t *testing.T) string {
+func writeSources(t testing.TB) string {
 	t.Helper()
 	src := t.TempDir()
 	for _, name := range []string{"new", "two", "box/new", "box/two", "back/2", "back/7"} {

@@ -26,6 +26,7 @@ import (
 // speaks TLS and STARTTLS, one in-memory server that speaks neither, and one more
 // with the sample mail.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		return
 	}
@@ -46,6 +47,7 @@ func TestScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	samples := account{sample.Addr, sample.User, sample.Password}
+	written := account{memory.Addr, memory.User, memory.Password}
 	imapfs, err := exec.LookPath("imapfs")
 	if err != nil {
 		t.Fatal(err)
@@ -113,6 +115,18 @@ func TestScripts(t *testing.T) {
 			},
 			"full":  full(t),
 			"plain": plain(t),
+			// letters MAILBOX: it is made, on the server without TLS, with three messages, and
+			// $SRC with the files that programs write, as for TestWritesOnServers.
+			"letters": func(ts *testscript.TestScript, _ bool, args []string) {
+				fillWritten(newAnotherClient(t, written), args[0], "")
+				ts.Setenv("SRC", writeSources(t))
+			},
+			// holds MAILBOX MESSAGE...: that is what another client finds there, each once.
+			"holds": func(ts *testscript.TestScript, _ bool, args []string) {
+				if wrong := compareWritten(writtenIn(t, written)[args[0]], args[1:]); wrong != "" {
+					ts.Fatalf("%s: %s", args[0], wrong)
+				}
+			},
 			// store MAILBOX UID HOW FLAGS: another client changes flags of the sample mail.
 			"store": func(ts *testscript.TestScript, _ bool, args []string) {
 				newAnotherClient(t, samples).do("store", args[0], args[1], args[2], args[3])
