@@ -163,16 +163,19 @@ func TestPollStaysUnderAKilobyteASecond(t *testing.T) {
 	}
 	before, begun := s.Counts(), time.Now()
 	p.Reset()
-	eventually(t, patient, "polls", func() bool { return s.Counts()["STATUS"] >= before["STATUS"]+20 })
+	eventually(t, patient, "polls", func() bool { return s.Counts()["STATUS"] >= before["STATUS"]+100 })
 	c, after := p.Counters(), s.Counts()
-	rounds := int(time.Since(begun)/poll) + 2
+	took := time.Since(begun)
+	rounds := int(took/poll) + 2
+	lists := after["LIST"] - before["LIST"] // on a busy machine the tree has its turn, too
 	if n := after["STATUS"] - before["STATUS"]; n > rounds*a.statuses() {
 		t.Errorf("%d STATUS in %d rounds", n, rounds)
-	} else if per := (c.Up + c.Down) / int64(n); per > 2*statusOctets {
+		// What the watches cost that come to stand meanwhile is in it.
+	} else if per := (c.Up + c.Down - int64(lists)*listed) / int64(n); per > 2*statusOctets {
 		t.Errorf("%d octets for each STATUS", per)
 	}
 	watches := a.cfg.Connections // may come to stand meanwhile
-	if after["LIST"] != before["LIST"] || after["EXAMINE"] > before["EXAMINE"]+watches {
+	if lists > int(took/a.trees.maxAge(false))+1 || after["EXAMINE"] > before["EXAMINE"]+watches {
 		t.Errorf("the server was asked %v, and before %v", after, before)
 	}
 	if rate := listed / int64(a.trees.maxAge(false)/time.Second); rate > pollRate*3/2 {

@@ -125,7 +125,7 @@ func TestATextWithoutAnEndIsGivenUp(t *testing.T) {
 		c.Send(fmt.Sprintf("* 1 FETCH (UID 1 BODY[]<%d> {%d}\r\n%s)", first, n, endless.String()[:n]))
 		c.Done("OK done")
 	})
-	limit := 700 * time.Millisecond
+	limit := 3 * time.Second
 	a := openScripted(t, s, func(c *Config, d *imapconn.Dialer) { c.Timeout = limit })
 	m := box(t, a, "INBOX")
 	v := mustLoad(t, m).Validity()

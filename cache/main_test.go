@@ -26,9 +26,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// short is the time limit of most tests: long enough for a busy machine, short
-// enough to be waited for.
-const short = 5 * time.Second
+// short is the time limit of most tests: long enough for a busy machine. None waits
+// for its end.
+const short = 20 * time.Second
 
 // settings changes the Config and the Dialer of an account under test.
 type settings func(*Config, *imapconn.Dialer)

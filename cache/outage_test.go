@@ -69,7 +69,7 @@ func TestAServerKnownToBeAwayIsNotWaitedFor(t *testing.T) {
 			in := s.Mailbox("INBOX")
 			in.Add(text(1, 1000))
 			in.Add(text(2, 1000))
-			const limit = time.Second
+			const limit = 4 * time.Second
 			a, p, log, attempts := outages(t, s, limit)
 			m := box(t, a, "INBOX")
 			v := mustLoad(t, m).Validity()
@@ -110,7 +110,7 @@ func TestNobodyLooksAndTheServerIsAskedSeldom(t *testing.T) {
 	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Mailbox("INBOX")
-	a, p, log, _ := outages(t, s, 200*time.Millisecond)
+	a, p, log, _ := outages(t, s, 5*time.Second)
 	p.Refuse(true)
 	p.Cut()
 	eventually(t, outagePatience, "an outage", func() bool {
@@ -145,7 +145,7 @@ func TestADeadConnectionTakesTheSilentOnesWithIt(t *testing.T) {
 	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Mailbox("INBOX").Add(text(1, 1000))
-	a, p, log, _ := outages(t, s, time.Second)
+	a, p, log, _ := outages(t, s, 5*time.Second)
 	m := box(t, a, "INBOX")
 	v := mustLoad(t, m).Validity()
 	var idle, other *conn

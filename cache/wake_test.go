@@ -149,7 +149,7 @@ func TestAChangedNetworkHasConnectionsAsked(t *testing.T) {
 	s.Mailbox("INBOX").Add(text(1, 1000))
 	p := imaptest.NewProxy(t, s.Addr)
 	a := open(t, p.Addr, s.User, s.Password, func(c *Config, d *imapconn.Dialer) {
-		c.Timeout, d.Timeout = time.Second, time.Hour
+		c.Timeout, d.Timeout = 5*time.Second, time.Hour
 	})
 	m := box(t, a, "INBOX")
 	v := mustLoad(t, m).Validity()
@@ -182,7 +182,7 @@ func TestAChangedNetworkEndsTheWaitForTheNextAttempt(t *testing.T) {
 	t.Parallel()
 	s := imaptest.NewScripted(t)
 	s.Mailbox("INBOX").Add(text(1, 1000))
-	a, p, log, _ := outages(t, s, 200*time.Millisecond)
+	a, p, log, _ := outages(t, s, 5*time.Second)
 	p.Refuse(true)
 	p.Cut()
 	eventually(t, patience, "an outage", func() bool {
@@ -222,7 +222,7 @@ func TestNOTIFYGoesOnAfterASleepAndInAnotherNetwork(t *testing.T) {
 	n.Mailbox("INBOX")
 	p := imaptest.NewProxy(t, n.Addr)
 	a := open(t, p.Addr, n.User, n.Password, func(c *Config, d *imapconn.Dialer) {
-		c.Timeout, d.Timeout = time.Second, time.Hour
+		c.Timeout, d.Timeout = 5*time.Second, time.Hour
 	})
 	// Where there is no connection nobody knows whether the server has NOTIFY.
 	asked := func() int {

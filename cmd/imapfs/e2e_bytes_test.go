@@ -127,6 +127,7 @@ func withoutRecent(flags string) string {
 // the account with what it was: reading changes nothing, \Recent included.
 // $IMAPFS_CORPUS names a directory with more mail, where there is one.
 func TestBytesAreTheServers(t *testing.T) {
+	t.Parallel()
 	needServers(t)
 	d := imaptest.StartDovecot(t, imaptest.DovecotOptions{})
 	for _, m := range testdata.Messages() {
@@ -261,6 +262,7 @@ func unpack(t testing.TB, name string) (texts [][]byte) {
 // TestRsyncTransfersNothingTwice is the nightly backup: nothing moves the second
 // time, nor after a remount, and inode numbers stay.
 func TestRsyncTransfersNothingTwice(t *testing.T) {
+	t.Parallel()
 	needServers(t)
 	d := imaptest.StartDovecot(t, imaptest.DovecotOptions{})
 	for _, m := range testdata.Messages() {

@@ -35,6 +35,7 @@ with open(sys.argv[1], "rb") as f:
 // TestEveryReaderGetsTheTrueBytesFromAServerThatLies has a message for each
 // reader, size and lie, so that each reading is the first.
 func TestEveryReaderGetsTheTrueBytesFromAServerThatLies(t *testing.T) {
+	t.Parallel()
 	needServers(t)
 	sum := func(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }
 	copied := func(t *testing.T, dst string) string {
@@ -105,11 +106,13 @@ func TestEveryReaderGetsTheTrueBytesFromAServerThatLies(t *testing.T) {
 // after the mount has listed it, with the three answers that servers give then.
 // Reading it fails; no text and no size of the answer's ever shows.
 func TestAGoneMessageIsNeverAnotherText(t *testing.T) {
+	t.Parallel()
 	needServers(t)
 	for name, how := range map[string]imaptest.Gone{
 		"Dovecot": imaptest.DovecotGone, "Courier": imaptest.CourierGone, "mailutils": imaptest.MailutilsGone,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := imaptest.NewScripted(t)
 			s.Capabilities("IMAP4rev1 LITERAL+") // no IDLE: the mount is not told
 			box := s.Mailbox("INBOX")
@@ -141,6 +144,7 @@ func TestAGoneMessageIsNeverAnotherText(t *testing.T) {
 // TestAMessageExpungedWhileItIsReadEndsInItsOwnBytesOrAnError holds a message
 // open on a real Dovecot while another session expunges it.
 func TestAMessageExpungedWhileItIsReadEndsInItsOwnBytesOrAnError(t *testing.T) {
+	t.Parallel()
 	needServers(t)
 	s := imaptest.StartDovecot(t, imaptest.DovecotOptions{})
 	text := letter("large", 3_000_000)
@@ -156,7 +160,7 @@ func TestAMessageExpungedWhileItIsReadEndsInItsOwnBytesOrAnError(t *testing.T) {
 		t.Fatalf("the head: %v", err)
 	}
 	s.Doveadm("expunge", "-u", s.User, "mailbox", "INBOX", "uid", "1")
-	waitFor(t, 5*time.Second, "the expunged message to vanish", func() bool {
+	waitFor(t, time.Minute, "the expunged message to vanish", func() bool {
 		return must(t, "ls", d.path("INBOX")) == "2\n"
 	})
 	got := make([]byte, 100_000)
@@ -185,6 +189,7 @@ func waitFor(t testing.TB, limit time.Duration, what string, ok func() bool) tim
 // TestAShortListingNeverReachesABackup cuts or refuses what a listing is made
 // of: rsync --delete ends non-zero and the backup keeps every file.
 func TestAShortListingNeverReachesABackup(t *testing.T) {
+	t.Parallel()
 	needServers(t)
 	const kept = 40
 	failures := map[string]func(s *imaptest.Scripted){

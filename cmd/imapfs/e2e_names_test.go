@@ -17,6 +17,7 @@ import (
 // is found by walking the mount, once, under the name that it is to have; the
 // message is read by that name; and nothing is outside.
 func TestEveryNameIsADirectory(t *testing.T) {
+	t.Parallel()
 	needServers(t)
 	long := strings.Repeat("ö", 200) // 400 octets
 	mailboxes := []struct {

@@ -23,6 +23,7 @@ func throughProxy(t testing.TB, s *imaptest.Dovecot, flags ...string) (*daemon, 
 // TestTheTailOfALargeMessageIsAllThatMoves counts octets and round trips at the
 // proxy, once a first text has been read: that one makes its connection.
 func TestTheTailOfALargeMessageIsAllThatMoves(t *testing.T) {
+	t.Parallel()
 	needServers(t)
 	s := imaptest.StartDovecot(t, imaptest.DovecotOptions{})
 	text := letter("huge", 20<<20)
@@ -43,6 +44,7 @@ func TestTheTailOfALargeMessageIsAllThatMoves(t *testing.T) {
 }
 
 func TestTheNextReadAfterACutWorks(t *testing.T) {
+	t.Parallel()
 	needServers(t)
 	s := imaptest.StartDovecot(t, imaptest.DovecotOptions{})
 	text := letter("later", 50_000)
@@ -99,13 +101,14 @@ func interrupted(t testing.TB, timeout time.Duration, waiting map[string]*progra
 }
 
 func TestABlackHoleEndsAtTheDeadlineAndCtrlCAtOnce(t *testing.T) {
+	t.Parallel()
 	needServers(t)
 	s := imaptest.StartDovecot(t, imaptest.DovecotOptions{})
 	for i := range 6 {
 		s.Deliver(t, "INBOX", letter("message "+strconv.Itoa(i), 200_000))
 	}
 	s.Deliver(t, "Other", letter("other", 1_000))
-	const timeout = 4 * time.Second
+	const timeout = 10 * time.Second
 	d, p := throughProxy(t, s, "--timeout", timeout.String())
 	must(t, "cat", d.path("INBOX", "1"))
 	must(t, "ls", "-l", d.path("INBOX"))
@@ -137,7 +140,7 @@ func TestABlackHoleEndsAtTheDeadlineAndCtrlCAtOnce(t *testing.T) {
 
 	p.Stall(false)
 	p.Cut()
-	took := waitFor(t, 30*time.Second, "a read after the black hole", func() bool {
+	took := waitFor(t, time.Minute, "a read after the black hole", func() bool {
 		r := run(t, "cat", d.path("INBOX", "2"))
 		return r.status == 0 && r.stdout == string(letter("message 1", 200_000))
 	})
@@ -172,13 +175,14 @@ func failFast(t testing.TB, d *daemon, timeout time.Duration) {
 }
 
 func TestAStoppedServerIsFoundAgainWithoutHelp(t *testing.T) {
+	t.Parallel()
 	needServers(t)
 	s := imaptest.StartDovecot(t, imaptest.DovecotOptions{})
 	for i := range 6 {
 		s.Deliver(t, "INBOX", letter("message "+strconv.Itoa(i), 50_000))
 	}
 	s.Deliver(t, "Other", letter("other", 1_000))
-	const timeout = 3 * time.Second
+	const timeout = 8 * time.Second
 	d, p := throughProxy(t, s, "--timeout", timeout.String())
 	must(t, "cat", d.path("INBOX", "1"))
 	p.Refuse(true)
@@ -201,7 +205,7 @@ func TestAStoppedServerIsFoundAgainWithoutHelp(t *testing.T) {
 
 	s.Start()
 	p.Refuse(false)
-	took := waitFor(t, 30*time.Second, "a read after the server is back", func() bool {
+	took := waitFor(t, time.Minute, "a read after the server is back", func() bool {
 		r := run(t, "cat", d.path("INBOX", "2"))
 		return r.status == 0 && r.stdout == string(letter("message 1", 50_000))
 	})
@@ -219,6 +223,7 @@ func TestAStoppedServerIsFoundAgainWithoutHelp(t *testing.T) {
 // TestADaemonThatWasStoppedGoesOn has all connections dropped while the daemon
 // cannot notice, and a reader who has waited since.
 func TestADaemonThatWasStoppedGoesOn(t *testing.T) {
+	t.Parallel()
 	needServers(t)
 	s := imaptest.StartDovecot(t, imaptest.DovecotOptions{})
 	s.Deliver(t, "INBOX", letter("first", 1_000), letter("second", 50_000), letter("third", 50_000))
@@ -243,26 +248,29 @@ func TestADaemonThatWasStoppedGoesOn(t *testing.T) {
 const stopped = 3 * time.Second
 
 func TestNewMailIsListedByIDLE(t *testing.T) {
+	t.Parallel()
 	needServers(t)
 	s := imaptest.StartDovecot(t, imaptest.DovecotOptions{})
 	s.Deliver(t, "INBOX", letter("first", 1_000))
 	d := mountDovecot(t, s, "--poll", "10m")
-	newMail(t, s, d, 3*time.Second)
+	newMail(t, s, d)
 }
 
 func TestNewMailIsListedByThePollWithoutIDLE(t *testing.T) {
+	t.Parallel()
 	needServers(t)
 	s := imaptest.StartDovecot(t, imaptest.DovecotOptions{Capabilities: "IMAP4rev1"})
 	s.Deliver(t, "INBOX", letter("first", 1_000))
 	d := mountDovecot(t, s, "--poll", "1s")
-	newMail(t, s, d, 6*time.Second)
+	newMail(t, s, d)
 }
 
 // newMail delivers, by APPEND since Dovecot tells of a Maildir only when it
 // looks there, and expects it in listings and by name, where the kernel knew a
-// miss. The bound is for machines that are busy; what it took is logged.
-func newMail(t *testing.T, s *imaptest.Dovecot, d *daemon, limit time.Duration) {
+// miss. What it took is logged.
+func newMail(t *testing.T, s *imaptest.Dovecot, d *daemon) {
 	t.Helper()
+	const limit = time.Minute // the other way of hearing of it is ten minutes away, or not offered
 	if got := must(t, "ls", d.path("INBOX")); got != "1\n" {
 		t.Fatalf("listed %q", got)
 	}

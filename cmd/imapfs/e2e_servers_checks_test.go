@@ -36,7 +36,7 @@ var checks = []struct {
 }
 
 // soon bounds the wait for what the poll finds; it is for machines that are busy.
-const soon = 20 * time.Second
+const soon = time.Minute
 
 // trial is one account of one server, a mount of it through a proxy, and
 // another client.

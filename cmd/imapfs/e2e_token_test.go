@@ -27,9 +27,11 @@ func token(key, user string, expires time.Time) string {
 // TestATokenLogsIn is the account that Gmail and Outlook give people: no password,
 // an OAuth token from a command, asked for anew at each connect.
 func TestATokenLogsIn(t *testing.T) {
+	t.Parallel()
 	needServers(t)
 	for _, mechanism := range []string{"oauthbearer", "xoauth2"} {
 		t.Run(mechanism, func(t *testing.T) {
+			t.Parallel()
 			const key = "the key of the identity provider"
 			dir, err := os.MkdirTemp("", "imapfs-oauth-") // not TempDir: Dovecot's user reads it
 			if err != nil {

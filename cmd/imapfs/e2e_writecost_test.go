@@ -17,6 +17,7 @@ import (
 // at a round trip of 50 ms: about one round trip each. What the look at the mailbox costs
 // before, the news of it behind, and the check of what has arrived, is in it.
 func TestRoundTripsOfChanges(t *testing.T) {
+	t.Parallel()
 	needServers(t)
 	const each = 300
 	d := imaptest.StartDovecot(t, imaptest.DovecotOptions{NoTLS: true})
@@ -62,6 +63,7 @@ func TestRoundTripsOfChanges(t *testing.T) {
 
 // TestLargeTextIsWritten writes a message of 20 MB and reads it back.
 func TestLargeTextIsWritten(t *testing.T) {
+	t.Parallel()
 	needServers(t)
 	d := imaptest.StartDovecot(t, imaptest.DovecotOptions{NoTLS: true})
 	m := mountPlain(t, d.Addr, d.User, d.Password)

@@ -72,12 +72,13 @@ func TestPasswordFileForOthersIsRefused(t *testing.T) {
 
 // A command that waits for ever is given up with everything that it started.
 func TestCommandIsGivenUp(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	start := time.Now()
 	_, err := runForSecret(ctx, "--password-command", "sleep 60 & echo $! >pid; wait", dir)
-	if took := time.Since(start); err == nil || took > 10*time.Second {
+	if took := time.Since(start); err == nil || took > 30*time.Second {
 		t.Fatalf("%v after %v", err, took)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "pid"))
