@@ -150,9 +150,9 @@ func (s *Server) serveOpenForWriting(r *fuse.OpenRequest) {
 		s.fail(r, syscall.EISDIR)
 		return
 	}
-	_, b, err := s.snapshot(sl)
-	if err != nil || b == nil {
-		s.fail(r, errStale)
+	snap, b, err := s.snapshot(sl)
+	if _, there := find(snap, uid); err != nil || !there {
+		s.fail(r, errStale) // as in openable
 		return
 	}
 	// The length must be the true one: >> writes at the end.

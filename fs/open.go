@@ -52,8 +52,10 @@ func (s *Server) openWait(ctx context.Context, id fuse.NodeID, flags fuse.OpenFl
 
 func writes(flags fuse.OpenFlags) bool { return !flags.IsReadOnly() || flags&fuse.OpenTruncate != 0 }
 
-// openable refuses what no open can be answered for. That the message is in
-// the snapshot is not asked: its text may still be had.
+// openable refuses what no open can be answered for. That the message is in the snapshot is
+// asked in a writable mount only, else its text may still be had: there its name may have
+// come to mean another message a moment ago, and the kernel, which has not heard of that
+// yet, asks by name again when it is told ESTALE.
 func (s *Server) openable(id fuse.NodeID, flags fuse.OpenFlags) (*slot, cache.UID, *binding, error) {
 	sl, uid, err := s.node(id)
 	switch {
@@ -64,8 +66,11 @@ func (s *Server) openable(id fuse.NodeID, flags fuse.OpenFlags) (*slot, cache.UI
 	case writes(flags):
 		return nil, 0, nil, syscall.EROFS
 	}
-	_, b, err := s.snapshot(sl)
+	snap, b, err := s.snapshot(sl)
 	if err != nil || b == nil {
+		return nil, 0, nil, errStale
+	}
+	if _, there := find(snap, uid); !there && s.edits != nil {
 		return nil, 0, nil, errStale
 	}
 	return sl, uid, b, nil

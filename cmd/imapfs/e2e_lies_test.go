@@ -73,10 +73,10 @@ func TestEveryReaderGetsTheTrueBytesFromAServerThatLies(t *testing.T) {
 	s := imaptest.NewScripted(t)
 	box := s.Mailbox("INBOX")
 	type task struct {
-		name, file string
-		text       []byte
+		file string
+		text []byte
 	}
-	var tasks []task
+	tasks := make(map[string][]task) // by reader
 	for reader := range readers {
 		for _, size := range []int{9_000, 127 << 10, 200 << 10, 700 << 10} {
 			for _, lie := range []int64{-3_000, +3_000, -100_000, +100_000} {
@@ -86,19 +86,24 @@ func TestEveryReaderGetsTheTrueBytesFromAServerThatLies(t *testing.T) {
 				text := letter(fmt.Sprintf("%s %d %+d", reader, size, lie), size)
 				uid := box.Add(text)
 				box.LieSize(uid, lie)
-				tasks = append(tasks, task{reader, strconv.FormatUint(uint64(uid), 10), text})
+				tasks[reader] = append(tasks[reader], task{strconv.FormatUint(uint64(uid), 10), text})
 			}
 		}
 	}
 	d := mountPlain(t, s.Addr, s.User, s.Password)
-	for _, k := range tasks {
-		got, want := readers[k.name](t, d.path("INBOX", k.file), k.text)
-		if got != want {
-			t.Errorf("%s got %.100q, want %.100q", k.text[len("From: a@example.org\r\nSubject: "):60], got, want)
-		}
-		if st, err := os.Stat(d.path("INBOX", k.file)); err != nil || st.Size() != int64(len(k.text)) {
-			t.Errorf("stat after it says %v, %v; the text has %d octets", st.Size(), err, len(k.text))
-		}
+	for name, read := range readers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, k := range tasks[name] {
+				got, want := read(t, d.path("INBOX", k.file), k.text)
+				if got != want {
+					t.Errorf("%s got %.100q, want %.100q", k.text[len("From: a@example.org\r\nSubject: "):60], got, want)
+				}
+				if st, err := os.Stat(d.path("INBOX", k.file)); err != nil || st.Size() != int64(len(k.text)) {
+					t.Errorf("stat after it says %v, %v; the text has %d octets", st, err, len(k.text))
+				}
+			}
+		})
 	}
 }
 
