@@ -474,19 +474,7 @@ func TestChangesOfTheSameMessagesWait(t *testing.T) {
 			t.Parallel()
 			heard := make(chan struct{})
 			c := selected(t, "IMAP4rev1 UIDPLUS", "9", nil, func(p *peer) {
-				tag1 := p.hear(test.hear1)
-				close(heard)
-				var tag2 string
-				if test.sharing {
-					tag2 = p.hear(test.hear2)
-				} else {
-					p.silent()
-				}
-				p.say(tag1 + " OK")
-				if !test.sharing {
-					tag2 = p.hear(test.hear2)
-				}
-				p.say(tag2 + " OK")
+				p.hearTwo(test.hear1, test.hear2, test.sharing, heard)
 			})
 			first := pending(func() error { return test.first(c) })
 			<-heard

@@ -27,6 +27,25 @@ func (p *peer) silent() {
 	p.conn.SetReadDeadline(time.Now().Add(peerPatience))
 }
 
+// hearTwo answers two commands, of which the second comes before the first is answered
+// if they share a flight, and else only then. heard is closed when the first is there.
+func (p *peer) hearTwo(first, second string, sharing bool, heard chan<- struct{}) {
+	p.t.Helper()
+	tag1 := p.hear(first)
+	close(heard)
+	var tag2 string
+	if sharing {
+		tag2 = p.hear(second)
+	} else {
+		p.silent()
+	}
+	p.say(tag1 + " OK")
+	if !sharing {
+		tag2 = p.hear(second)
+	}
+	p.say(tag2 + " OK")
+}
+
 func TestCommandsShareAFlight(t *testing.T) {
 	const n = 100
 	c := examined(t, "3", nil, func(p *peer) {
@@ -116,19 +135,7 @@ func TestWhatMayNotShareAFlightWaits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			heard := make(chan struct{})
 			c := examined(t, "9", nil, func(p *peer) {
-				tag1 := p.hear(test.hear1)
-				close(heard)
-				var tag2 string
-				if test.sharing {
-					tag2 = p.hear(test.hear2)
-				} else {
-					p.silent()
-				}
-				p.say(tag1 + " OK")
-				if !test.sharing {
-					tag2 = p.hear(test.hear2)
-				}
-				p.say(tag2 + " OK")
+				p.hearTwo(test.hear1, test.hear2, test.sharing, heard)
 			})
 			first := pending(func() error { return test.first(c) })
 			<-heard

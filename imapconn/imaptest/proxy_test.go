@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// echo is a server that answers every octet with itself.
-func echo(t *testing.T) string {
+// answering is a server that does the same with each of its connections.
+func answering(t *testing.T, answer func(net.Conn)) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -23,11 +24,19 @@ func echo(t *testing.T) string {
 			if err != nil {
 				return
 			}
-			go func() { io.Copy(c, c); c.Close() }()
+			go func() {
+				defer c.Close()
+				answer(c)
+			}()
 		}
 	}()
 	t.Cleanup(func() { l.Close(); <-done })
 	return l.Addr().String()
+}
+
+// echo answers every octet with itself.
+func echo(t *testing.T) string {
+	return answering(t, func(c net.Conn) { io.Copy(c, c) })
 }
 
 func dial(t *testing.T, addr string) net.Conn {
@@ -154,31 +163,14 @@ func TestProxyRefuses(t *testing.T) {
 
 // script answers whatever it is sent with the same words.
 func script(t *testing.T, words string) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			c, err := l.Accept()
-			if err != nil {
+	return answering(t, func(c net.Conn) {
+		for b := make([]byte, 1); ; {
+			if _, err := c.Read(b); err != nil {
 				return
 			}
-			go func() {
-				defer c.Close()
-				for b := make([]byte, 1); ; {
-					if _, err := c.Read(b); err != nil {
-						return
-					}
-					io.WriteString(c, words)
-				}
-			}()
+			io.WriteString(c, words)
 		}
-	}()
-	t.Cleanup(func() { l.Close(); <-done })
-	return l.Addr().String()
+	})
 }
 
 func TestProxyCutsInALiteral(t *testing.T) {
