@@ -161,12 +161,31 @@ func (l *link) rest(d time.Duration) bool {
 	}
 }
 
+// bandwidthStep is how soon another bandwidth counts for what is on its way.
+const bandwidthStep = 20 * time.Millisecond
+
+// squeeze waits as long as n octets take to get through.
+func (l *link) squeeze(n int) bool {
+	for left := float64(n); left > 0; {
+		b := l.p.bandwidth.Load()
+		if b == 0 {
+			break
+		}
+		took := min(bandwidthStep, time.Duration(left/float64(b)*float64(time.Second)))
+		if !l.rest(took) {
+			return false
+		}
+		left -= max(took.Seconds()*float64(b), 1e-6)
+	}
+	return true
+}
+
 // deliver writes a packet when it is due, and reports false at the link's end.
 func (l *link) deliver(q packet, to net.Conn, way int) bool {
 	if !l.rest(time.Until(q.due)) {
 		return false
 	}
-	if n := l.p.bandwidth.Load(); n > 0 && !l.rest(time.Duration(len(q.bytes))*time.Second/time.Duration(n)) {
+	if !l.squeeze(len(q.bytes)) {
 		return false
 	}
 	if !l.pass(way) {
