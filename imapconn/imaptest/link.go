@@ -19,6 +19,9 @@ type link struct {
 
 	spokenTo atomic.Bool // the server spoke last
 	literals literals    // of the way down
+	uploads  literals    // of the way up
+
+	answer atomic.Pointer[func()] // done when the server speaks, and then the link is cut
 }
 
 // join adds the server's side, and reports false where the link was cut
@@ -35,7 +38,12 @@ func (l *link) join(server net.Conn) bool {
 }
 
 // cut resets both sides.
-func (l *link) cut() {
+func (l *link) cut() { l.end(reset) }
+
+// part resets the client's side, and lets the server have what is on its way to it.
+func (l *link) part() { l.end(func(c net.Conn) { c.Close() }) }
+
+func (l *link) end(closeServer func(net.Conn)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.isDead {
@@ -45,7 +53,7 @@ func (l *link) cut() {
 	close(l.dead)
 	reset(l.client)
 	if l.server != nil {
-		reset(l.server)
+		closeServer(l.server)
 	}
 }
 
@@ -192,7 +200,12 @@ func (l *link) deliver(q packet, to net.Conn, way int) bool {
 		return false
 	}
 	size, cut := len(q.bytes), false
-	if way == down {
+	var last func()
+	if way == up {
+		size, last = l.p.upload(l, q.bytes)
+	} else if do := l.answer.Load(); do != nil {
+		size, last = 0, *do
+	} else {
 		size, cut = l.p.allowed(size)
 		if at := l.p.within(&l.literals, q.bytes[:size]); at >= 0 {
 			size, cut = at, true
@@ -207,8 +220,12 @@ func (l *link) deliver(q packet, to net.Conn, way int) bool {
 			return false
 		}
 	}
-	if cut {
+	switch {
+	case last != nil:
+		last()
+		l.part()
+	case cut:
 		l.cut()
 	}
-	return !cut
+	return last == nil && !cut
 }

@@ -2,14 +2,14 @@ package imaptest
 
 import "strconv"
 
-// literals follows the server's words and knows where a literal is.
+// literals follows one side's words and knows where a literal is.
 type literals struct {
 	line []byte // the end of the line under way, at most longestAnnouncement octets
 	left int64  // octets of the literal under way
 	size int64  // of that literal
 }
 
-// longestAnnouncement is enough for {4294967295} and the end of its line, in octets.
+// longestAnnouncement is enough for {4294967295+} and the end of its line, in octets.
 const longestAnnouncement = 16
 
 // pass follows octets. Where cut is not below 0 and the cut-th octet of a longer
@@ -39,11 +39,14 @@ func (l *literals) pass(octets []byte, cut int64) int {
 	return -1
 }
 
-// announcedSize is n where a line ends with {n}, else 0.
+// announcedSize is n where a line ends with {n} or, as clients may (RFC 7888), {n+}; else 0.
 func announcedSize(line []byte) int64 {
 	end := len(line) - len("}\r\n")
 	if end < 0 || string(line[end:]) != "}\r\n" {
 		return 0
+	}
+	if end > 0 && line[end-1] == '+' {
+		end--
 	}
 	begin := end
 	for begin > 0 && line[begin-1] >= '0' && line[begin-1] <= '9' {

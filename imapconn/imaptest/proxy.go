@@ -29,6 +29,7 @@ type Proxy struct {
 	links    map[*link]struct{}
 	cutAfter int64            // octets down that are still let through; -1: no end
 	cutIn    int64            // octets of a literal down that are let through; -1: all of them
+	ambush   *ambush          // of AtUpload
 	stalled  [2]chan struct{} // by way; closed while nothing is held back
 }
 

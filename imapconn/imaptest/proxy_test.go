@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -275,4 +276,56 @@ func TestProxyKeepsABandwidth(t *testing.T) {
 	if took := time.Since(began); took < 200*time.Millisecond {
 		t.Errorf("256 KiB at 1 MiB/s took %v", took)
 	}
+}
+
+// A reset behind the last octet of what a client sends, before the server has spoken and after.
+func TestProxyCutsAtUpload(t *testing.T) {
+	const command = "a APPEND x {8+}\r\n12345678\r\n"
+	for _, tt := range []struct {
+		moment Moment
+		arrive string
+	}{{Uploaded, "a APPEND x {8+}\r\n12345678"}, {Answered, command}} {
+		arrived := make(chan string, 2)
+		p := NewProxy(t, answering(t, func(c net.Conn) {
+			got, buf := "", make([]byte, 100)
+			for {
+				n, err := c.Read(buf)
+				if got += string(buf[:n]); err != nil {
+					break
+				}
+				if strings.HasSuffix(got, "8\r\n") {
+					io.WriteString(c, "a OK\r\n")
+				}
+			}
+			arrived <- got
+		}))
+		did := make(chan bool, 2)
+		p.AtUpload(tt.moment, 8, func() { did <- true })
+		c := dial(t, p.Addr)
+		if err := writeSlowly(c, "b NOOP {3+}\r\nabc\r\n"+command); err != nil && tt.moment == Answered {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(c); len(got) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("got %q, %v, want a reset and nothing before", got, err)
+		}
+		if got := <-arrived; got != "b NOOP {3+}\r\nabc\r\n"+tt.arrive {
+			t.Errorf("%q arrived", got)
+		}
+		<-did
+		again := dial(t, p.Addr)
+		io.WriteString(again, command)
+		if _, err := io.ReadFull(again, make([]byte, len("a OK\r\n"))); err != nil {
+			t.Errorf("it happened twice: %v", err)
+		}
+	}
+}
+
+// writeSlowly writes an octet at a time, so that packets end anywhere.
+func writeSlowly(w io.Writer, s string) error {
+	for i := range s {
+		if _, err := io.WriteString(w, s[i:i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
