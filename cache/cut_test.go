@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"imapfs/imapconn"
 	"imapfs/imapconn/imaptest"
@@ -119,5 +120,33 @@ func TestAnAppendCutAnywhereArrivesOnce(t *testing.T) {
 				t.Errorf("%d different texts, want %d", len(arrived), n+2)
 			}
 		})
+	}
+}
+
+// TestATextIsSentAgainAfterAllLooks: what is looked for in vain, for longer than a request may
+// take, is sent again.
+func TestATextIsSentAgainAfterAllLooks(t *testing.T) {
+	t.Parallel()
+	server := dovecot(t, imaptest.DovecotOptions{})
+	proxy := imaptest.NewProxy(t, server.Addr)
+	p := newPeer(t, changeServer{server.Addr, server.User, server.Password})
+	p.fill("A", 1, 100)
+	const timeout = 3 * time.Second
+	a := changeServer{proxy.Addr, server.User, server.Password}.open(t, spooled(t), func(c *Config, d *imapconn.Dialer) {
+		c.Timeout, d.Timeout = timeout, timeout
+		c.pauses = &draftPauses{
+			looks: []time.Duration{0, timeout / 2, timeout / 2, timeout / 2},
+			first: 10 * time.Millisecond, last: 200 * time.Millisecond, check: 20 * time.Millisecond, linger: time.Minute,
+		}
+	})
+	m := box(t, a, "A")
+	d := draft(t, a, m, "x", lf(1, 200))
+	defer d.Close()
+	proxy.AtUpload(imaptest.Uploaded, 100, nil)
+	if _, err := d.Send(within(t, patient), Fate{Box: m}); err != nil {
+		t.Errorf("%v, and pending are %+v", err, a.Pending())
+	}
+	if all := p.texts("A"); len(all) != 2 {
+		t.Errorf("%d texts, want 2", len(all))
 	}
 }

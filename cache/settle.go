@@ -15,6 +15,7 @@ import (
 func (d *Draft) settle(j *job, m *Mailbox, g *generation) error {
 	for i, pause := range d.a.drafts.pauses.looks {
 		if pause > 0 {
+			j.join(d.a.ctx, pause+d.a.cfg.Timeout) // its time is for the server
 			d.a.nap(nil, pause)
 		}
 		if i > 0 && d.a.ctx.Err() != nil {

@@ -32,9 +32,37 @@ type queue struct {
 	jobs    []func(k kernel)    // one at most for the messages of a slot, and for the mailboxes
 	names   map[string]struct{} // of mailboxes, which one of the jobs tells; nil: none does
 	running bool
-	// held counts the LOOKUPs that wait for the first load: they hold the
-	// directory, so nothing is sent before they are answered.
-	held int
+	// held counts the LOOKUPs that wait for the first load, and the changes under way:
+	// they hold the directory, so nothing is sent before they are answered.
+	held  int
+	quiet sync.Cond // L is &mu; told when held is 0
+}
+
+// considerate is a kernel that is told of a directory only while no request that we know
+// of holds it. To be told sooner would do no good, and who waits in the kernel cannot be
+// killed: a daemon that is killed then leaves a mount that only umount -f ends, and programs
+// that nothing ends.
+type considerate struct {
+	kernel
+	d *directory
+}
+
+func (c considerate) InvalidateEntry(parent fuse.NodeID, name string) error {
+	c.d.awaitQuiet()
+	return c.kernel.InvalidateEntry(parent, name)
+}
+
+func (c considerate) NotifyDelete(parent, child fuse.NodeID, name string) error {
+	c.d.awaitQuiet()
+	return c.kernel.NotifyDelete(parent, child, name)
+}
+
+func (d *directory) awaitQuiet() {
+	d.queue.mu.Lock()
+	defer d.queue.mu.Unlock()
+	for d.queue.held > 0 {
+		d.queue.quiet.Wait()
+	}
 }
 
 // enqueue gives a directory's goroutine one thing more to say.
@@ -55,7 +83,9 @@ func (d *directory) hold() {
 func (s *Server) release(d *directory) {
 	d.queue.mu.Lock()
 	defer d.queue.mu.Unlock()
-	d.queue.held--
+	if d.queue.held--; d.queue.held == 0 {
+		d.queue.quiet.Broadcast()
+	}
 	s.startQueue(d)
 }
 
@@ -79,7 +109,7 @@ func (s *Server) startQueue(d *directory) {
 			}
 			d.queue.mu.Unlock()
 			for _, job := range jobs {
-				job(s.kernel)
+				job(considerate{s.kernel, d})
 			}
 		}
 	}()

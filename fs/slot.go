@@ -125,6 +125,7 @@ func (s *Server) directory(box mailbox, path []string) *directory {
 	d := s.dirs[box]
 	if d == nil {
 		d = &directory{box: box}
+		d.queue.quiet.L = &d.queue.mu
 		d.slot.Store(s.newSlot(d))
 		d.number = d.slot.Load().id
 		for d.path, d.inode = path, mailboxInode(path); s.inodes[d.inode] != nil; d.inode = mailboxInode(d.path) {
