@@ -180,7 +180,7 @@ func parsePlace(p string) (box string, version int, flags string) {
 
 // killsInARow is how often a daemon is killed before another one may make everything good: with
 // what is left of the one before under way, too.
-const killsInARow = 5
+const killsInARow = 10
 
 // round has programs change things until the daemon ends, and says how it did.
 func (k *killed) round() string {
