@@ -135,6 +135,8 @@ func KindOf(err error) Kind {
 		return Quota
 	case errors.As(err, &down) && !saysLater(err):
 		return Timeout // as for who waited until it was known
+	case errors.As(err, new(*imapconn.AppendError)) && errors.As(err, &status) && status.Code == imapconn.CodeLimit:
+		return TooBig // so Dovecot says it of a text over quota_max_mail_size
 	case errors.As(err, &status) && codeKinds[status.Code] != 0:
 		return codeKinds[status.Code]
 	case saysLater(err):

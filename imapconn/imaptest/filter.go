@@ -31,7 +31,7 @@ type FilterOptions struct {
 type Filter struct {
 	Addr string // host:port to connect to
 
-	// Refused counts the commands that were answered BAD.
+	// Refused counts the commands that were answered in the server's place.
 	Refused atomic.Int64
 
 	options  FilterOptions
@@ -40,8 +40,36 @@ type Filter struct {
 	target   string
 	wg       sync.WaitGroup
 
-	mu    sync.Mutex
-	conns map[*filtered]struct{}
+	mu       sync.Mutex
+	conns    map[*filtered]struct{}
+	refusals map[string]string // by command
+}
+
+// Refuse has a command, such as APPEND, answered with NO and what is said here, as
+// "[OVERQUOTA] no room". It never reaches the server then. An empty text lets it through again.
+func (f *Filter) Refuse(command, no string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.refusals == nil {
+		f.refusals = make(map[string]string)
+	}
+	f.refusals[command] = no
+}
+
+// refusal is what a command is answered with, but for its tag; empty: the server is asked.
+func (f *Filter) refusal(line string) (tag, said string) {
+	tag, lacking := f.lacking(line)
+	if lacking != "" {
+		return tag, "BAD this server has no " + lacking
+	}
+	if words := strings.Fields(line); len(words) > 1 {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if no := f.refusals[strings.ToUpper(words[1])]; no != "" {
+			return tag, "NO " + no
+		}
+	}
+	return tag, ""
 }
 
 // NewFilter starts a Filter before the server at target. It ends with the test.
@@ -230,18 +258,18 @@ func (s *filtered) commands() error {
 		if err != nil {
 			return err
 		}
-		tag, lacking := s.f.lacking(line)
+		tag, refusal := s.f.refusal(line)
 		to := io.Writer(s.server)
-		if lacking != "" {
+		if refusal != "" {
 			s.f.Refused.Add(1)
 			to = io.Discard
 		}
 		if err := s.command(to, r, tag, line); err != nil {
 			return err
 		}
-		if lacking != "" {
+		if refusal != "" {
 			s.down.Lock()
-			_, err = fmt.Fprintf(s.client, "%s BAD this server has no %s\r\n", tag, lacking)
+			_, err = fmt.Fprintf(s.client, "%s %s\r\n", tag, refusal)
 			s.down.Unlock()
 		}
 		if err != nil {
