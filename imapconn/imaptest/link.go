@@ -104,8 +104,22 @@ type packet struct {
 // inFlight bounds the packets on their way in one direction.
 const inFlight = 4096
 
-// packetSize is how much is read at once, in octets.
-const packetSize = 32 << 10
+const (
+	packetSize = 32 << 10              // how much is read at once, in octets
+	lineRest   = 10 * time.Millisecond // until a slow line takes more
+	lineBuffer = 128 << 10             // what a slow line's sockets hold, in octets
+)
+
+// narrow has the sockets hold little: who writes learns how slow the line is.
+func (l *link) narrow() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range []net.Conn{l.client, l.server} {
+		if t, ok := c.(*net.TCPConn); ok {
+			t.SetReadBuffer(lineBuffer)
+		}
+	}
+}
 
 // carry moves octets one way until that way ends; then both ways end.
 func (l *link) carry(from, to net.Conn, way int) {
@@ -128,6 +142,9 @@ func (l *link) carry(from, to net.Conn, way int) {
 			l.count(n, way)
 			due := time.Now().Add(time.Duration(l.p.delay.Load()))
 			queue <- packet{due, append([]byte(nil), buf[:n]...)}
+			// A slow line takes only what it can move soon.
+			for s := l.p.bandwidth.Load(); s > 0 && int64(len(queue))*packetSize > s/4 && l.rest(lineRest); s = l.p.bandwidth.Load() {
+			}
 		}
 		if err != nil {
 			break

@@ -109,6 +109,9 @@ func (p *Proxy) serve(client net.Conn) {
 	if !l.join(server) {
 		return
 	}
+	if p.bandwidth.Load() > 0 {
+		l.narrow()
+	}
 	var both sync.WaitGroup
 	both.Add(2)
 	go func() { defer both.Done(); l.carry(server, client, down) }()
@@ -122,7 +125,16 @@ func (p *Proxy) SetDelay(rtt time.Duration) { p.delay.Store(int64(rtt / 2)) }
 
 // SetBandwidth lets so many octets a second through, each way of each connection;
 // 0: as many as come.
-func (p *Proxy) SetBandwidth(octets int64) { p.bandwidth.Store(octets) }
+func (p *Proxy) SetBandwidth(octets int64) {
+	p.bandwidth.Store(octets)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l := range p.links {
+		if octets > 0 {
+			l.narrow()
+		}
+	}
+}
 
 // Cut resets all connections (RST).
 func (p *Proxy) Cut() {
