@@ -121,6 +121,7 @@ func runKills(t *testing.T, kind killServer, seed uint64, rounds int) {
 			ends = append(ends, k.round())
 		}
 		k.settle(fmt.Sprintf("after %d kills, the last of them %q", i, ends))
+		t.Logf("%d kills, %d programs were told that it is done, %d were not", i, k.acked, k.failed)
 	}
 	t.Logf("%d programs were told that it is done, %d were not; %d texts were not whole; ends: %v", k.acked, k.failed, k.leftovers, k.ends)
 	if k.acked < rounds || k.failed == 0 {
@@ -208,8 +209,9 @@ func (k *killed) round() string {
 	}
 	how := end()
 	k.ends[how]++
-	k.bury(d)
-	programs.Wait()
+	k.die(d)
+	programs.Wait() // before the unmount: what is below is no mailbox
+	exec.Command("fusermount3", "-uz", k.dir).Run()
 	if other != nil {
 		other.stop(t)
 	}
@@ -223,8 +225,8 @@ func (k *killed) round() string {
 // it is being told something about a directory in which a program waits for it.
 const killStuck = 5 * time.Second
 
-// bury takes away the mount of a daemon that was killed.
-func (k *killed) bury(d *daemon) {
+// die waits for the end of a daemon that was killed.
+func (k *killed) die(d *daemon) {
 	select {
 	case <-d.done:
 	case <-time.After(killStuck):
@@ -232,7 +234,6 @@ func (k *killed) bury(d *daemon) {
 		exec.Command("umount", "-f", d.dir).Run()
 		<-d.done
 	}
-	exec.Command("fusermount3", "-uz", d.dir).Run()
 }
 
 func (k *killed) mount(dir, addr string) *daemon {
