@@ -91,6 +91,10 @@ func (c *conn) busy() int {
 // has reports whether m is selected, or being selected.
 func (c *conn) has(m *Mailbox) bool { return c.sel != nil && c.sel.box == m }
 
+// apart reports whether a mailbox is not selected, nor one that had its name before and is gone:
+// to the server that may be the same.
+func (c *conn) apart(m *Mailbox) bool { return c.sel == nil || c.sel.box.WireName() != m.WireName() }
+
 // lookedInto is when somebody looked into the selected mailbox last, Unix
 // nanoseconds; 0: never, or there is none.
 func (c *conn) lookedInto() int64 {

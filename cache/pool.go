@@ -267,7 +267,7 @@ func (p *pool) serve(w *waiter, before int) bool {
 	if p.mayDial(before) {
 		return false
 	}
-	if w.spare || w.beside != nil && p.least(func(c *conn) bool { return !c.has(w.beside) }, (*conn).busy) == nil {
+	if w.spare || w.beside != nil && p.least(func(c *conn) bool { return c.apart(w.beside) }, (*conn).busy) == nil {
 		w.err = errNoSpare
 		close(w.ready)
 		return true
@@ -292,7 +292,7 @@ func (p *pool) shared(w *waiter) *conn {
 		case c.wanted, w.spare && w.box != nil && c.idler != nil:
 			return false
 		case w.box == nil:
-			return w.beside == nil || !c.has(w.beside)
+			return w.beside == nil || c.apart(w.beside)
 		}
 		return c.has(w.box) && c.writes() == w.write && c.sel.joinable()
 	}, func(c *conn) int {

@@ -165,6 +165,11 @@ func TestMailboxGoesWhileATextIsPending(t *testing.T) {
 			}
 			filter := imaptest.NewFilter(t, a.addr, imaptest.FilterOptions{})
 			m := writable(t, account{filter.Addr, a.user, a.password}, "--poll", "1s")
+			t.Cleanup(func() {
+				if m.stop(t); t.Failed() {
+					t.Logf("the daemon: %s", tail(m.errs.String(), 3000))
+				}
+			})
 			filter.Refuse("APPEND", "[INUSE] later")
 			for _, box := range boxes {
 				must(t, "ls", m.boxDir(kind.prefix, box))
