@@ -34,9 +34,10 @@ test-servers: check-go deps # the read suite on every server; writes the table o
 	go test -timeout 30m ./imapconn/imaptest -run Installed -installed
 	go test -timeout 30m ./cmd/imapfs -run '^TestServers$$' -servers all -servers-table '$(abspath README.md)'
 
-soak: check-go deps # a network that fails for SOAK on Dovecot and Courier, while others change mail; SOAK=1h
+soak: check-go deps # a network that fails for SOAK on Dovecot and Courier, while others change mail, and 200 kills on each of two; SOAK=1h
 	@.ci/deps servers
 	go test -race -timeout 0 -v ./cmd/imapfs -run '^TestChaos$$' -chaos $(SOAK)
+	go test -timeout 0 -v ./cmd/imapfs -run '^Test(Kills|LargeTextOnASlowLine)$$' -kills 400 -large 100
 
 bench: check-go deps # the Go benchmarks; BENCH=regexp chooses
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./... ./testdata

@@ -88,11 +88,11 @@ type killedLetter struct {
 	uid    string   // where it is held once
 	spoilt bool
 	busy   bool // a program of this round does something with it
-	after  outcome
+	after  killedOutcome
 }
 
-// outcome is what may be held of a letter after a program had to do with it.
-type outcome struct {
+// killedOutcome is what may be held of a letter after a program had to do with it.
+type killedOutcome struct {
 	what   string
 	done   []string   // when it was told that it is done
 	failed [][]string // what else when it was not
@@ -332,7 +332,7 @@ func (k *killed) something(dir string) (string, *killedLetter) {
 		is, next := fmt.Sprintf("version%d", version), version+1
 		k.text(l, next)
 		done := place(box, next, flags, true)
-		l.after = outcome{name, []string{done}, [][]string{{held}, {done}}}
+		l.after = killedOutcome{name, []string{done}, [][]string{{held}, {done}}}
 		if leaves { // a file with an ordinary name, which is mail of its own until it is renamed
 			own := place(box, next, "", false)
 			l.after.failed = append(l.after.failed, sorted(held, own), sorted(done, own))
@@ -343,13 +343,13 @@ func (k *killed) something(dir string) (string, *killedLetter) {
 	case what < 7:
 		to := fmt.Sprintf("Box%d", (int(box[3]-'0')+1+k.r.IntN(killBoxes-1))%killBoxes)
 		there := place(to, version, flags, true)
-		l.after = outcome{"mv", []string{there}, [][]string{{held}, {there}}}
+		l.after = killedOutcome{"mv", []string{there}, [][]string{{held}, {there}}}
 		if k.kind.copies {
 			l.after.failed = append(l.after.failed, sorted(held, there))
 		}
 		return fmt.Sprintf("mv %s %s/%s/", file, root, to), l
 	case what < 9:
-		l.after = outcome{"rm", nil, [][]string{{held}, nil}}
+		l.after = killedOutcome{"rm", nil, [][]string{{held}, nil}}
 		return "rm " + file, l
 	case what < 11:
 		return edit("sed -i", "sed -i s/IS/NEXT/ FILE", true), l
@@ -381,12 +381,12 @@ func (k *killed) somethingNew(root string, what int) (string, *killedLetter) {
 	file := fmt.Sprintf("%s/%d.0", k.src, l.n)
 	made, renamed := fmt.Sprint("Made", k.boxes), fmt.Sprint("Renamed", k.boxes)
 	there := place("Box0", 0, "", true)
-	l.after = outcome{"cp", []string{there}, [][]string{nil, {there}}}
+	l.after = killedOutcome{"cp", []string{there}, [][]string{nil, {there}}}
 	switch what {
 	case 0: // a mailbox, its renaming and a refused removal: it is in one of both
 		k.boxes++
 		was, is := place(made, 0, "", true), place(renamed, 0, "", true)
-		l.after = outcome{"mkdir, cp, mv, rmdir", []string{is}, [][]string{nil, {was}, {is}}}
+		l.after = killedOutcome{"mkdir, cp, mv, rmdir", []string{is}, [][]string{nil, {was}, {is}}}
 		return fmt.Sprintf("cd %s; mkdir %s; cp -p %s %[2]s/; mv %[2]s %[4]s; ! rmdir %[4]s 2>/dev/null; cd /; test -e %[1]s/%[4]s", root, made, file, renamed), l
 	case 1:
 		l.after.what = "rsync"
