@@ -11,6 +11,7 @@ type conn struct {
 	client *imapconn.Client
 	sel    *selection // what is selected or being selected; nil: nothing
 	users  int        // who use it now; while there are any, sel stays
+	bulk   int        // those of them who fetch ahead: others would wait behind that
 	wanted bool       // somebody waits to select another mailbox on it: nobody joins
 	idler  func()     // asks the one who idles, and is one of the users, to stop; nil: nobody idles
 	used   time.Time  // when it was last released
@@ -113,7 +114,15 @@ type lease struct {
 	hear   *hearing  // nil where no mailbox was asked for
 	since  time.Time // when the selection was begun
 	epoch  *epoch
+	bulk   bool
 }
 
 // release gives the connection back.
-func (l *lease) release() { l.pool.release(l.conn) }
+func (l *lease) release() {
+	if l.bulk {
+		l.pool.mu.Lock()
+		l.conn.bulk--
+		l.pool.mu.Unlock()
+	}
+	l.pool.release(l.conn)
+}

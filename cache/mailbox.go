@@ -38,6 +38,8 @@ type Mailbox struct {
 	entered   atomic.Int64 // when the server said last which mailbox has the name, Unix nanoseconds
 	relisted  time.Time    // when it was listed last; of whoever looks, one at a time
 
+	lastOpened atomic.Uint32 // the UID, lest each READ of a message count as an open
+
 	strayed atomic.Int64 // when a session was given up that refused it, Unix nanoseconds
 
 	modseq imapconn.ModSeq // that NOTIFY told last; of whoever looks at notices

@@ -59,6 +59,7 @@ type want struct {
 	leave  *Mailbox // not to be selected any more, anywhere: a connection that has it, without other users, or none
 	fresh  bool     // selected anew, nobody else using it meanwhile
 	hear   *hearing // what is to hear of the fresh selection; nil: a new one
+	bulk   bool     // for much that nobody waits for yet
 	spare  bool     // only one that nobody needs: none whose mailbox is watched or followed is made to leave it
 }
 
@@ -117,7 +118,7 @@ func (p *pool) await(ctx context.Context, wt *waiter) error {
 
 // entered waits until the mailbox is selected.
 func (p *pool) entered(ctx context.Context, wt *waiter) (*lease, error) {
-	l := &lease{pool: p, conn: wt.conn, client: wt.conn.client}
+	l := &lease{pool: p, conn: wt.conn, client: wt.conn.client, bulk: wt.bulk}
 	sel := wt.sel
 	if sel == nil {
 		return l, nil
@@ -245,7 +246,8 @@ func (p *pool) serve(w *waiter, before int) bool {
 	if w.box != nil && p.barred[w.box] > 0 {
 		return false
 	}
-	if c := p.shared(w); c != nil {
+	c := p.shared(w)
+	if c != nil && (c.bulk == 0 || w.bulk) {
 		p.give(w, c)
 		return true
 	}
@@ -256,6 +258,10 @@ func (p *pool) serve(w *waiter, before int) bool {
 		return false
 	}
 	if c := p.unused(w); c != nil {
+		p.give(w, c)
+		return true
+	}
+	if c != nil { // behind what is fetched ahead
 		p.give(w, c)
 		return true
 	}
@@ -301,9 +307,18 @@ func (p *pool) shared(w *waiter) *conn {
 		if c.idler != nil && n == 0 {
 			n = 1
 		}
+		if c.bulk > 0 {
+			n += bulkRank
+			if w.bulk {
+				n = -1 // one connection for all of it
+			}
+		}
 		return n
 	})
 }
+
+// bulkRank makes a connection on which something is fetched ahead the last choice.
+const bulkRank = 1 << 20
 
 // unused finds a connection without users, best one that has the mailbox
 // already, or none, or has been left alone longest.
@@ -369,6 +384,9 @@ func (p *pool) toLeave() *conn {
 // where that is not selected. p.mu is held.
 func (p *pool) give(w *waiter, c *conn) {
 	c.users++
+	if w.bulk {
+		c.bulk++
+	}
 	if !c.given {
 		c.given, p.notBefore = true, time.Time{}
 		p.backoff.Reset()

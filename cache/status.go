@@ -142,7 +142,7 @@ func (t *trees) status() TreeStatus {
 func (t *texts) status() CacheStatus {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return CacheStatus{Octets: t.blocks.octets, Limit: t.limit, Blocks: t.blocks.lru.Len()}
+	return CacheStatus{Octets: t.blocks.octets, Limit: t.limit, Blocks: t.blocks.len()}
 }
 
 // status fills in what the pool knows, and gives the mailboxes that are idled on.

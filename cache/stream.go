@@ -136,5 +136,14 @@ func (p *pace) longest(timeout time.Duration) int64 {
 	return max(floor(int64(min(octets, longRun)), blockLen), blockLen)
 }
 
+// ahead is how much may be asked for ahead, in octets: what the line brings within a
+// reader's patience, lest others wait behind it.
+func (p *pace) ahead(timeout time.Duration) int64 {
+	if p.rate == 0 {
+		return firstWindow * windowGrows
+	}
+	return max(int64(min(p.rate*min(runTime, timeout/10).Seconds(), maxWindow)), firstWindow)
+}
+
 // floor is the greatest multiple of unit that is not over n.
 func floor(n, unit int64) int64 { return n / unit * unit }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
@@ -17,6 +18,11 @@ type texts struct {
 	loads  map[blockKey]*load
 	large  *simplelru.LRU[textKey, *large]
 	pace   pace
+
+	// See ahead.go.
+	scans   scans
+	flying  int64     // octets that are asked for ahead and have not come
+	arrived time.Time // when the last batch had come
 }
 
 // maxLarge bounds the large texts whose readers are remembered, in texts.
@@ -81,6 +87,9 @@ func (m *Mailbox) TryOpen(v UIDValidity, uid UID) (size int64, ok bool) {
 		return 0, false
 	}
 	b, ok := m.cached(v, uid, 0)
+	if ok {
+		m.opened(v, uid, false)
+	}
 	return b.size, ok
 }
 
@@ -113,6 +122,7 @@ func (m *Mailbox) first(ctx context.Context, v UIDValidity, uid UID) (block, err
 	b, l := m.load(ctx, blockKey{m.key(v, uid), 0}, func() *load {
 		return m.newLoad(v, uid, opening, 0, 1)
 	})
+	m.opened(v, uid, l != nil)
 	if l == nil {
 		return b, nil
 	}
@@ -138,7 +148,14 @@ func (m *Mailbox) TryReadAt(v UIDValidity, uid UID, p []byte, off int64) (n int,
 		if !ok || b.size != size {
 			return 0, false
 		}
-		n += copy(p[n:], b.data[off+int64(n)-start:])
+		k := copy(p[n:], b.data[off+int64(n)-start:])
+		n += k
+		if k > 0 && off+int64(n) == start+int64(len(b.data)) {
+			m.handOver(v, uid, i)
+		}
+	}
+	if off == 0 {
+		m.opened(v, uid, false) // where there is no OPEN (zero-message open)
 	}
 	m.ahead(v, uid, size, off, int64(len(p)), false)
 	return n, true
@@ -207,8 +224,19 @@ func (m *Mailbox) readAt(ctx context.Context, v UIDValidity, uid UID, p []byte, 
 			return 0, errResized
 		}
 		n += copy(p[n:], b.data[at-start:])
+		if off+int64(n) == start+int64(len(b.data)) {
+			m.handOver(v, uid, i)
+		}
 	}
 	return n, nil
+}
+
+// handOver says that somebody has read a block to its end: the kernel has it now.
+func (m *Mailbox) handOver(v UIDValidity, uid UID, i int32) {
+	t := m.account.texts
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.blocks.handOver(blockKey{m.key(v, uid), i})
 }
 
 // block gives one block of a text whose size is settled, for a read of n octets
@@ -231,10 +259,14 @@ func (m *Mailbox) block(ctx context.Context, v UIDValidity, uid UID, size int64,
 	if err := l.await(ctx, "read", m, uid); err != nil {
 		return block{}, err
 	}
-	if l.what == opening && l.got[i] == nil {
+	switch data := l.got[i]; {
+	case data != nil:
+		return block{data, l.size}, nil
+	case l.size != size:
 		return block{}, errResized
 	}
-	return block{l.got[i], l.size}, nil
+	// It was to come ahead as a part of the whole text, and only the ends came.
+	return m.block(ctx, v, uid, size, i, off, n)
 }
 
 // ahead notes a read of a large text and starts the loads that should be under
@@ -254,6 +286,9 @@ func (m *Mailbox) ahead(v UIDValidity, uid UID, size, off, n int64, missing bool
 	}
 	for _, sp := range s.read(off, n, missing, t.room(), t.pace.longest(m.account.cfg.Timeout)) {
 		m.loadRun(v, uid, size, sp)
+	}
+	if s.run > 0 {
+		t.scans.readsOn(m, uid)
 	}
 }
 

@@ -21,6 +21,10 @@ type load struct {
 
 	begun time.Time // when the last attempt had its connection
 
+	// Guarded by texts.mu.
+	joined bool  // somebody waits, or has
+	flying int64 // octets of a batch that are counted for it in texts.flying
+
 	// Set when the job is done without error.
 	size int64 // of the whole text, the truth
 	got  map[int32][]byte
@@ -53,18 +57,24 @@ func (m *Mailbox) load(ctx context.Context, k blockKey, begin func() *load) (blo
 		l = begin()
 		t.start(l)
 	}
+	l.joined = true
 	l.join(ctx, m.account.cfg.Timeout)
 	return block{}, l
 }
 
 // start runs a load in a goroutine of its own. t.mu is held.
 func (t *texts) start(l *load) {
-	for i := l.first; i < l.end; i++ {
-		t.loads[blockKey{l.key, i}] = l
-	}
+	t.register(l)
 	if !l.box.account.spawn(func() { t.run(l) }) {
 		t.forget(l)
 		l.finish(errClosed)
+	}
+}
+
+// register has whoever wants its blocks find a load. t.mu is held.
+func (t *texts) register(l *load) {
+	for i := l.first; i < l.end; i++ {
+		t.loads[blockKey{l.key, i}] = l
 	}
 }
 
