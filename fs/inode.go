@@ -17,7 +17,7 @@ const rootInode = 1
 
 // mailboxSeed is the hash from which the numbers of a mailbox's messages come.
 func mailboxSeed(path []string, v cache.UIDValidity) uint64 {
-	return hashPath(path, 1<<32|uint64(v))
+	return hashPath(path, 1<<32|uint64(v)) >> 1 // so that no sum with a UID overflows
 }
 
 // mailboxInode is the number of a mailbox's directory. It keeps it when its
@@ -32,10 +32,13 @@ func mailboxInode(path []string) uint64 {
 // sequencesInode is the number of a mailbox's .mh_sequences.
 func sequencesInode(path []string) uint64 { return notReserved(hashPath(path, 2<<32)) }
 
-// messageInode is the number of one message. Within a mailbox no two are the
-// same, as scramble takes no two numbers to one.
+// messageInode is the number of one message. Within a mailbox they rise with the UIDs:
+// programs that walk a tree (fts in grep, rm, du) sort a directory of more than
+// 10,000 entries by them, and what is opened in the order of a listing is fetched ahead.
+// Numbers of two mailboxes are the same only where the two seeds lie within some
+// million of 2⁶³.
 func messageInode(seed uint64, uid cache.UID) uint64 {
-	return notReserved(scramble(seed + uint64(uid)))
+	return notReserved(seed + uint64(uid))
 }
 
 // hashPath hashes a path so that no two paths have the same octets hashed.
