@@ -106,6 +106,7 @@ type Account struct {
 	noStatusModSeq atomic.Bool // STATUS with HIGHESTMODSEQ is answered BAD
 
 	saidLies, saidShuffle sync.Once
+	sizes                 sizeSample
 	saidSpent             atomic.Bool
 }
 

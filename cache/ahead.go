@@ -209,6 +209,7 @@ func (t *texts) deliver(b *batch, x imapconn.Text) {
 		return
 	}
 	delete(b.loads, x.UID)
+	l.box.account.sizes.hold()
 	l.take(x.Chunks, size)
 	t.mu.Lock()
 	t.flying -= l.flying

@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 
 	"imapfs/imapconn"
 	"imapfs/imapconn/imapwire"
@@ -71,6 +72,7 @@ func (l *load) settle(d *doubt) error {
 		return err
 	}
 	if l.size != d.recorded {
+		m.account.sizes.lied.Store(true)
 		m.learnSize(c.epoch, l.key.uid, l.size)
 		m.account.saidLies.Do(func() {
 			m.account.log.Warn("the server gives wrong sizes; the true ones are shown from the first open on",
@@ -168,4 +170,27 @@ func (l *load) measure(c *lease, d *doubt) error {
 	}
 	l.take(kept, size)
 	return nil
+}
+
+// sizeSample is what was seen of the sizes that a server gives.
+type sizeSample struct {
+	lied atomic.Bool
+	held atomic.Int32 // how many texts were as long as the server had said
+}
+
+// sizesSample is how many texts must have been as long as the server had said before the
+// next ones are thought to be.
+const sizesSample = 256
+
+// SizesRight reports whether the sizes of the server can be relied on, as far as has been
+// seen: none was wrong, and a sample of 256 texts was right. It may change.
+func (a *Account) SizesRight() bool {
+	return !a.sizes.lied.Load() && a.sizes.held.Load() >= sizesSample
+}
+
+// hold counts a text that is as long as it was said to be.
+func (s *sizeSample) hold() {
+	if s.held.Load() < sizesSample {
+		s.held.Add(1)
+	}
 }

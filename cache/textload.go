@@ -170,6 +170,9 @@ func (l *load) fetchIn(w want) (d *doubt, err error) {
 	if err = l.showTo(c); err == nil {
 		err = l.attempt(c)
 	}
+	if err == nil && l.what == opening {
+		l.box.account.sizes.hold()
+	}
 	if errors.As(err, &d) {
 		err = l.ask(c)
 	}

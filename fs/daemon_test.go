@@ -178,6 +178,8 @@ func obey(a *fakeAccount, s *Server, o order) (int64, error) {
 		m.setup(func() { m.textErr = m.kind(o.Kind) })
 	case "failload":
 		m.setup(func() { m.loadErr = m.kind(o.Kind) })
+	case "sizesright":
+		m.a.sizesRight.Store(true)
 	case "opens":
 		n := 0
 		m.setup(func() { n = m.opens })

@@ -50,7 +50,12 @@ func (s *Server) dispatch(req fuse.Request) {
 			s.closeFile(r.Node)
 		}
 	case *fuse.FlushRequest:
-		if r.Handle != handleWrite {
+		switch {
+		case r.Handle == handleWrite:
+		case s.openedByKernel():
+			r.RespondError(syscall.ENOSYS)
+			return
+		default:
 			r.Respond() // kernels before 5.16 ask despite noFlush
 			return
 		}
@@ -118,7 +123,7 @@ func (s *Server) dispatch(req fuse.Request) {
 
 // refusal is the errno of what this mount does not do. ENOSYS means for the
 // kernel "never ask again": only for what bazil cannot parse, where the kernel
-// has another way.
+// has another way, and for openedByKernel.
 func refusal(req fuse.Request) syscall.Errno {
 	switch req.(type) {
 	case *fuse.SetattrRequest, *fuse.WriteRequest, *fuse.CreateRequest, *fuse.MkdirRequest,
@@ -132,6 +137,12 @@ func refusal(req fuse.Request) syscall.Errno {
 	}
 	return syscall.EOPNOTSUPP // fallocate, locks that were not negotiated
 }
+
+// openedByKernel reports whether the kernel may open and close files without asking: for
+// ever, once OPEN and FLUSH were answered ENOSYS. A text that was read is then read again
+// as fast as one on a local disk. A writable mount needs both, and only an OPEN can correct
+// a wrong size (open.go).
+func (s *Server) openedByKernel() bool { return s.edits == nil && s.account.SizesRight() }
 
 // refused is the errno of what a writable mount does not do.
 func (s *Server) refused(errno error) error {
@@ -238,6 +249,10 @@ func (s *Server) serveOpen(r *fuse.OpenRequest) {
 		return
 	}
 	_, id := s.resolve(r.Node)
+	if s.openedByKernel() {
+		r.RespondError(syscall.ENOSYS)
+		return
+	}
 	resp, err := s.open(id, r.Flags)
 	switch err {
 	case nil:

@@ -69,7 +69,9 @@
 //
 // The kernel keeps names, misses, attributes, listings and texts until it is
 // told otherwise, and it is told as soon as package cache has learnt of a change.
-// Reading again what was read costs no request but the open. The name .mh_sequences
+// Reading again what was read costs no request but the open, and on a read-only mount
+// not even that, once the server's sizes have been found right on 256 texts: OPEN is then
+// answered ENOSYS, after which the kernel opens by itself. The name .mh_sequences
 // is asked for at each use; that is one request for a mailbox, not for a message.
 //
 // A mailbox that another client renames keeps its node: who is inside or has files open

@@ -28,6 +28,8 @@ type fakeAccount struct {
 	server  atomic.Pointer[Server] // observer
 	treeErr error
 	usage   cache.Usage
+
+	sizesRight atomic.Bool
 }
 
 type fakeTree struct {
@@ -88,6 +90,8 @@ func (a *fakeAccount) LoadTree(ctx context.Context) (tree, error) {
 	}
 	return a.tree.Load(), nil
 }
+
+func (a *fakeAccount) SizesRight() bool { return a.sizesRight.Load() }
 
 func (a *fakeAccount) Usage() (cache.Usage, bool) {
 	a.mu.Lock()

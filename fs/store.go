@@ -16,6 +16,7 @@ type account interface {
 	Tree() tree
 	LoadTree(ctx context.Context) (tree, error)
 	Usage() (cache.Usage, bool)
+	SizesRight() bool
 }
 
 // A tree is one immutable state of the mailboxes.
@@ -60,6 +61,7 @@ type cacheAccount struct{ a *cache.Account }
 
 func (c cacheAccount) Tree() tree                 { return cacheTree{c.a.Tree()} }
 func (c cacheAccount) Usage() (cache.Usage, bool) { return c.a.Usage() }
+func (c cacheAccount) SizesRight() bool           { return c.a.SizesRight() }
 
 func (c cacheAccount) LoadTree(ctx context.Context) (tree, error) {
 	t, err := c.a.LoadTree(ctx)
