@@ -95,6 +95,7 @@ type Server struct {
 	waits     waits
 	notifiers notifiers
 	readers   atomic.Int32 // reading goroutines
+	requests  atomic.Int64 // that were read
 }
 
 // Mount mounts the account and begins to observe it. Serve must be
@@ -111,6 +112,9 @@ func Mount(a *cache.Account, o Options) (*Server, error) {
 	a.Observe(observer{s})
 	return s, nil
 }
+
+// Requests is how many requests of the kernel's were read.
+func (s *Server) Requests() int64 { return s.requests.Load() }
 
 // newServer makes all of a Server but the mount.
 func newServer(a account, o Options) (*Server, error) {

@@ -64,6 +64,7 @@ func (s *Server) readRequests(w *watch) {
 		req, err := s.conn.ReadRequest()
 		switch {
 		case err == nil:
+			s.requests.Add(1)
 			w.enter()
 			s.dispatch(req)
 			w.leave()

@@ -28,6 +28,7 @@ type report struct {
 	Version    string    `json:"version"`
 	Time       time.Time `json:"time"` // when it was made
 	Goroutines int       `json:"goroutines"`
+	Requests   int64     `json:"requests"` // of the kernel's, since it was mounted
 	cache.Status
 	Errors []fs.Cause `json:"errors"` // the last ten, the newest last
 }
@@ -235,6 +236,7 @@ func newReport(o *options, account *cache.Account, server *fs.Server, s *secrets
 	r := report{
 		MountPoint: o.MountPoint, Account: o.name(), PID: os.Getpid(), Version: version(), Time: time.Now(),
 		Goroutines: runtime.NumGoroutine(),
+		Requests:   server.Requests(),
 		Status:     account.Status(), Errors: server.Causes(),
 	}
 	short := func(text string) string { return cut(s.blank(text), logOctets) }

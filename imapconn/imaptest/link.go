@@ -1,6 +1,7 @@
 package imaptest
 
 import (
+	"bytes"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -139,7 +140,7 @@ func (l *link) carry(from, to net.Conn, way int) {
 	for {
 		n, err := from.Read(buf)
 		if n > 0 {
-			l.count(n, way)
+			l.count(buf[:n], way)
 			due := time.Now().Add(time.Duration(l.p.delay.Load()))
 			queue <- packet{due, append([]byte(nil), buf[:n]...)}
 			// A slow line takes only what it can move soon.
@@ -159,13 +160,14 @@ func (l *link) carry(from, to net.Conn, way int) {
 }
 
 // count keeps the books when octets come in.
-func (l *link) count(n int, way int) {
+func (l *link) count(octets []byte, way int) {
 	if way == down {
-		l.p.down.Add(int64(n))
+		l.p.down.Add(int64(len(octets)))
 		l.spokenTo.Store(true)
 		return
 	}
-	l.p.up.Add(int64(n))
+	l.p.up.Add(int64(len(octets)))
+	l.p.lines.Add(int64(bytes.Count(octets, []byte("\n"))))
 	if l.spokenTo.Swap(false) {
 		l.p.turns.Add(1)
 	}

@@ -18,7 +18,7 @@ type Proxy struct {
 	target   string
 	wg       sync.WaitGroup
 
-	down, up, turns, conns atomic.Int64
+	down, up, turns, conns, lines atomic.Int64
 
 	delay     atomic.Int64 // one way, in nanoseconds
 	bandwidth atomic.Int64 // octets a second, each way of each connection; 0: any
@@ -46,6 +46,7 @@ type Counters struct {
 	// number of round trips that were waited for.
 	Turns int64
 	Conns int64 // connections taken
+	Lines int64 // to the server: commands, where no literal is sent
 }
 
 // NewProxy starts a Proxy before the server at target. It ends with the test.
@@ -216,12 +217,12 @@ func (p *Proxy) Drip(on bool) { p.drip.Store(on) }
 
 // Counters returns what went through.
 func (p *Proxy) Counters() Counters {
-	return Counters{p.down.Load(), p.up.Load(), p.turns.Load(), p.conns.Load()}
+	return Counters{p.down.Load(), p.up.Load(), p.turns.Load(), p.conns.Load(), p.lines.Load()}
 }
 
 // Reset sets the counters to zero.
 func (p *Proxy) Reset() {
-	for _, n := range []*atomic.Int64{&p.down, &p.up, &p.turns, &p.conns} {
+	for _, n := range []*atomic.Int64{&p.down, &p.up, &p.turns, &p.conns, &p.lines} {
 		n.Store(0)
 	}
 }
