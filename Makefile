@@ -4,14 +4,15 @@ PREFIX   ?= /usr/local
 DESTDIR  ?=
 FUZZTIME ?= 10m
 SOAK     ?= 10m
-BENCH    ?= .
+BENCH    ?=
+PROFILE  ?= .
 
 # More mail for the tests, where it lies beside the clone.
 IMAPFS_CORPUS ?= $(abspath $(wildcard ../shared/corpus))
 export IMAPFS_CORPUS
 
 .DEFAULT_GOAL := imapfs
-.PHONY: check-go imapfs deps demo test test-servers soak bench fuzz lint install uninstall clean help
+.PHONY: check-go imapfs deps demo test test-servers soak bench profile fuzz lint install uninstall clean help
 
 check-go: # is Go new enough?
 	@.ci/check-go
@@ -39,8 +40,13 @@ soak: check-go deps # a network that fails for SOAK on Dovecot and Courier, whil
 	go test -race -timeout 0 -v ./cmd/imapfs -run '^TestChaos$$' -chaos $(SOAK)
 	go test -timeout 0 -v ./cmd/imapfs -run '^Test(Kills|LargeTextOnASlowLine)$$' -kills 400 -large 100
 
-bench: check-go deps # the Go benchmarks; BENCH=regexp chooses
-	go test -run '^$$' -bench '$(BENCH)' -benchmem ./... ./testdata
+bench: imapfs deps # beside the raw stream, mbsync, a local directory, go-fuse: one table; BENCH='-run grep -pairs 3'
+	@.ci/deps bench
+	@mkdir -p .cache && go build -C cmd/bench -o ../../.cache/bench .
+	@.cache/bench -imapfs ./imapfs $(BENCH)
+
+profile: check-go deps # the Go benchmarks, with allocations; PROFILE=regexp chooses
+	go test -run '^$$' -bench '$(PROFILE)' -benchmem ./... ./testdata
 
 fuzz: check-go # fuzz each parser and the session for FUZZTIME (10m, 500000x); count, seed
 	@.ci/fuzz $(FUZZTIME)
