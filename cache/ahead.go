@@ -160,6 +160,7 @@ func (t *texts) hasRoom(octets int64) bool {
 // runBatch fetches a batch.
 func (t *texts) runBatch(b *batch) {
 	err := t.fetchBatch(b)
+	b.pool.throttled(err) // nobody tries again: the next open may
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
