@@ -22,6 +22,13 @@ func filled(t testing.TB, n, size int) (*imaptest.Scripted, *imaptest.Box, [][]b
 	return s, in, texts, sum
 }
 
+// apart adds messages so that who opens the one before and the one behind is no scan.
+func apart(in *imaptest.Box) {
+	for range startGap {
+		in.Add(text(0, 100))
+	}
+}
+
 func TestAScanIsServedAheadAndNothingTwice(t *testing.T) {
 	t.Parallel()
 	s, _, texts, sum := filled(t, 1000, 10_000)

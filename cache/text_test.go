@@ -93,9 +93,12 @@ func TestTheCacheIsBoundedInOctets(t *testing.T) {
 		checkText(t, m, UID(i+1), text(i+1, n))
 		a.texts.mu.Lock()
 		var sum int64
-		for _, k := range a.texts.blocks.lru.Keys() {
-			b, _ := a.texts.blocks.lru.Peek(k)
+		blocks := a.texts.blocks
+		for _, b := range append(blocks.lru.Values(), blocks.handed.Values()...) {
 			sum += cost(b)
+		}
+		for _, b := range blocks.unread {
+			sum += cost(b.block)
 		}
 		octets := a.texts.blocks.octets
 		a.texts.mu.Unlock()
@@ -159,8 +162,10 @@ func TestReadingForwardGrowsAndNeverAsksTwice(t *testing.T) {
 func TestTheTailOfALargeTextCostsLittle(t *testing.T) {
 	t.Parallel()
 	s := imaptest.NewScripted(t)
-	for i, size := range []int{20 << 20, 20<<20 + 1, 20<<20 - 1, 20<<20 + 999, 20_000_000} {
-		s.Mailbox("INBOX").Add(text(i+1, size))
+	for _, size := range []int{20 << 20, 20<<20 + 1, 20<<20 - 1, 20<<20 + 999, 20_000_000} {
+		in := s.Mailbox("INBOX")
+		in.Add(text(1, size))
+		apart(in)
 	}
 	p := imaptest.NewProxy(t, s.Addr)
 	a := open(t, p.Addr, s.User, s.Password)
@@ -170,6 +175,9 @@ func TestTheTailOfALargeTextCostsLittle(t *testing.T) {
 	time.Sleep(100 * time.Millisecond)
 	for i := range snap.Len() {
 		mes := snap.At(i)
+		if mes.Size < smallText {
+			continue
+		}
 		p.Reset()
 		size, err := m.Open(within(t, short), snap.Validity(), mes.UID)
 		if err != nil {
