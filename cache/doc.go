@@ -90,6 +90,15 @@
 // end, with some octets beyond, in one flight, which settles its size. Reading
 // forward asks ahead in runs that grow from 512 KiB to 4 MiB (stream.go).
 //
+// Who opens one message after another is a scan (scan.go): up or down, in the order of
+// numbers or of names, with gaps, in several threads. What it will open next is fetched in
+// batches of up to 4 MiB, one UID FETCH each, several in flight on one connection
+// (ahead.go). At first 256 KiB are asked for ahead; while the reader has to wait for what
+// comes next, that grows, up to 16 MiB, what the line brings in a second, and the scan's part
+// of a quarter of the cache. What nobody has read is not let go to make room; what was
+// read to its end goes first, for the kernel has it. Others are served by connections on
+// which nothing is fetched ahead, as long as there are such.
+//
 // A server that says "later" is left alone for as long as it says, or longer each
 // time, and used over one connection less (throttle.go); who cannot wait so long is
 // Busy at once. The octets of the last 24 hours are counted in a Ledger, which may
@@ -115,6 +124,7 @@
 //	maxChanges            64 Ki words at an EXAMINE, and two for each message that is known: listed
 //	maxNotices            10,000 mailboxes told of by NOTIFY and not looked at, 1 MiB of names: all are looked at
 //	maxNodes, maxLevels   400,000 mailboxes with those above them; 64 levels of a name
+//	maxWindow, maxQueue   16 MiB and 8,192 messages fetched ahead of a scan; maxScans 32 of these
 //	maxText               128 Ti octets of a text; one without an end is measured while somebody waits
 //	lieLimit, wholeLimit  8 MiB of a text said to be small; 256 MiB where there are no parts
 //	relistPace            1 s between listings of a mailbox, or of the tree, for which nobody waits
@@ -163,7 +173,8 @@
 //	Account.mu
 //
 // [Account.Tree], [Mailbox.Snapshot] and all that a Snapshot answers take no lock;
-// [Mailbox.TryOpen] and [Mailbox.TryReadAt] take texts.mu for a lookup.
+// [Mailbox.TryOpen] and [Mailbox.TryReadAt] take texts.mu for a lookup, and where a
+// message is opened to note that.
 // Methods of hearing run on the goroutine that reads a connection; they take
 // hearing.mu, looks.mu and what lies below them.
 package cache
