@@ -167,7 +167,16 @@ func (c *chaos) pause(d time.Duration) {
 }
 
 func (c *chaos) makeBox(name string) {
-	c.client.do("create", c.prefix+name)
+	said := c.client.try("create", c.prefix+name)
+	for try := 0; try < 5 && strings.Contains(said, "ALREADYEXISTS"); try++ {
+		// A session of Dovecot's that has it open may make anew what was deleted just now.
+		c.client.try("delete", c.prefix+name)
+		c.pause(time.Second)
+		said = c.client.try("create", c.prefix+name)
+	}
+	if said != "OK" {
+		c.t.Errorf("create %s: %s", name, said)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.boxes = append(c.boxes, &chaosBox{name: name, uids: map[string]*chaosMessage{}})
