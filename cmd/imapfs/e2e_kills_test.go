@@ -441,9 +441,13 @@ func (k *killed) discard(torn []spoolText) {
 			k.spoil(f) // rm would take the message, too
 			continue
 		}
-		if out, err := exec.Command("rm", name).CombinedOutput(); err != nil {
-			k.t.Errorf("a text that is not whole cannot be removed: %v: %s", err, out)
-		}
+		// A mount that has just begun lists it when it has looked into the mailbox.
+		eventually(k.t, killSettles, func() string {
+			if out, err := exec.Command("rm", name).CombinedOutput(); err != nil {
+				return fmt.Sprintf("a text that is not whole (%v) cannot be removed: %v: %s", f, err, out)
+			}
+			return ""
+		})
 	}
 }
 
