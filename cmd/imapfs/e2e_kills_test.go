@@ -410,7 +410,7 @@ const killSettles = 3 * time.Minute
 // settle mounts once more and waits until nothing is owed and everything is where it has to
 // be, and takes away what a program had not written whole.
 func (k *killed) settle(when string) {
-	d := k.mount(k.dir, k.acc.addr)
+	d := k.mount(k.dir, k.proxy.Addr) // by the same port: another one may be another account
 	defer func() {
 		if d.stop(k.t); k.t.Failed() {
 			k.t.Logf("the daemon that went on: %s", tail(d.errs.String(), 3000))
