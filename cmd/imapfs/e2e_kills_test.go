@@ -231,8 +231,15 @@ func (k *killed) die(d *daemon) {
 	case <-d.done:
 	case <-time.After(killStuck):
 		k.ends["stuck in the kernel"]++
-		exec.Command("umount", "-f", d.dir).Run()
-		<-d.done
+		if out, err := exec.Command("imapfs", "unmount", "--no-wait", d.dir).CombinedOutput(); err != nil {
+			k.t.Errorf("unmount of a mount that is stuck: %v: %s", err, out)
+		}
+		select {
+		case <-d.done:
+		case <-time.After(time.Minute):
+			exec.Command("umount", "-f", d.dir).Run()
+			k.t.Fatal("unmount does not free who waits for a daemon that was killed")
+		}
 	}
 }
 
