@@ -54,15 +54,36 @@ func (b *Box) Add(text []byte) imapwire.UID { return b.AddDated(text, "", time.U
 func (b *Box) AddDated(text []byte, flags string, date time.Time) imapwire.UID {
 	b.s.mu.Lock()
 	defer b.s.mu.Unlock()
-	uid := b.next
+	return b.add(text, flags, date).uid
+}
+
+// add is AddDated with the server's lock held.
+func (b *Box) add(text []byte, flags string, date time.Time) *scriptedMessage {
+	m := &scriptedMessage{uid: b.next, text: text, flags: flags, date: date}
 	b.next++
-	b.messages = append(b.messages, &scriptedMessage{uid: uid, text: text, flags: flags, date: date})
+	b.messages = append(b.messages, m)
+	b.tell()
+	return m
+}
+
+// tell tells the sessions that idle. Called with the server's lock held.
+func (b *Box) tell() {
 	for se := range b.s.sessions {
 		if se.box == b && se.idling {
 			se.tell()
 		}
 	}
-	return uid
+}
+
+// Texts are the texts of the messages that there are, in UID order.
+func (b *Box) Texts() []string {
+	b.s.mu.Lock()
+	defer b.s.mu.Unlock()
+	var all []string
+	for _, m := range b.messages {
+		all = append(all, string(m.text))
+	}
+	return all
 }
 
 // Reuse delivers a message under the UID of an expunged one, as no server may
@@ -119,16 +140,17 @@ func (b *Box) change(uid imapwire.UID, f func(*scriptedMessage)) {
 func (b *Box) Expunge(uid imapwire.UID, how Gone) {
 	b.s.mu.Lock()
 	defer b.s.mu.Unlock()
+	b.remove(uid, how)
+}
+
+// remove is Expunge with the server's lock held.
+func (b *Box) remove(uid imapwire.UID, how Gone) {
 	b.messages = slices.DeleteFunc(b.messages, func(m *scriptedMessage) bool { return m.uid == uid })
 	if b.gone == nil {
 		b.gone = make(map[imapwire.UID]Gone)
 	}
 	b.gone[uid] = how
-	for se := range b.s.sessions {
-		if se.box == b && se.idling {
-			se.tell()
-		}
-	}
+	b.tell()
 }
 
 // SetValidity changes UIDVALIDITY, from the next EXAMINE on.

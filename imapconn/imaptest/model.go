@@ -58,6 +58,10 @@ func (se *session) answer(c *Call) {
 		}
 		se.s.mu.Unlock()
 		se.printf("%s", found)
+	case "APPEND", "UID REPLACE", "UID STORE", "UID EXPUNGE":
+		said := se.change(c)
+		se.printf("%s %s", c.tag, said)
+		return
 	case "IDLE":
 		if !se.idle() {
 			return
@@ -165,6 +169,10 @@ func (se *session) examine(c *Call) {
 	se.printf("* OK [UIDNEXT %d] next", b.next)
 	if b.id != "" {
 		se.printf("* OK [MAILBOXID (%s)] id", b.id)
+	}
+	if c.Name == "SELECT" {
+		se.printf("%s OK [READ-WRITE] done", c.tag)
+		return
 	}
 	se.printf("%s OK [READ-ONLY] done", c.tag)
 }
