@@ -72,6 +72,15 @@ func (ds *drafts) takeChecks() (now []check) {
 	return now
 }
 
+// hasten has whatever is put off be checked now.
+func (ds *drafts) hasten() {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	for i := range ds.checks {
+		ds.checks[i].after = time.Time{}
+	}
+}
+
 // checkDrafts checks what has arrived until the account is closed.
 func (a *Account) checkDrafts() {
 	ds := a.drafts
@@ -148,21 +157,39 @@ func (a *Account) checkBox(m *Mailbox, these []check) {
 			done = true
 		}
 		if !done {
-			a.putOff(c)
+			a.putOff(c, err)
 		}
 	}
 }
 
-func (a *Account) putOff(c check) {
+var errUnchecked = errors.New("the server does not show the new one yet")
+
+// putOff has a text checked again later; err is why it could not be, nil where the server
+// answers.
+func (a *Account) putOff(c check, err error) {
 	pauses := &a.drafts.pauses
 	pause := pauses.last
 	if c.tries++; c.tries < len(pauses.looks) {
 		pause = pauses.looks[c.tries]
 	}
-	c.after = time.Now().Add(pause)
 	c.d.mu.Lock()
 	c.d.putOffs++
+	checked := c.g.checked
+	if !checked {
+		if c.g.kept = err; err == nil {
+			c.g.kept = errUnchecked
+		}
+	}
 	c.d.mu.Unlock()
+	if a.drafts.hurried() {
+		// What is not seen yet gets its time all the same: then it is judged.
+		longest := pauses.looks[len(pauses.looks)-1]
+		if checked {
+			longest = pauses.looks[1]
+		}
+		pause = min(pause, longest)
+	}
+	c.after = time.Now().Add(pause)
 	a.queueCheck(c)
 	a.drafts.tell()
 }
@@ -327,6 +354,9 @@ func (a *Account) replace(d *Draft, m *Mailbox, g *generation) bool {
 		for _, old := range in.Replaces {
 			if err := a.deleteOld(old); err != nil {
 				a.log.Warn("a message is replaced and the old one still there; it is tried again", "mailbox", old.Mailbox, "uid", old.UID, "err", err)
+				d.mu.Lock()
+				g.kept = err
+				d.mu.Unlock()
 				return false
 			}
 		}

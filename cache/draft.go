@@ -52,6 +52,7 @@ type generation struct {
 	date     time.Time // that it is sent with where it was given none; zero: not sent yet
 	arrived  time.Time // zero: it has not
 	answered bool      // whoever sends is told that it has
+	kept     error     // why what it replaces is still there; nil: that was not tried, or done
 }
 
 // original is a message as it was when a draft was made of it.

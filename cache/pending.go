@@ -10,7 +10,8 @@ import (
 	"imapfs/cache/spool"
 )
 
-// Pending is a text that the server does not have, or has with other octets.
+// Pending is a text that the server does not have, or has with other octets, or that is to
+// replace a message which could not be deleted yet (State is done then).
 type Pending struct {
 	ID      string    `json:"id"`
 	Mailbox string    `json:"mailbox"` // decoded, levels joined with /
@@ -99,6 +100,10 @@ func (d *Draft) pending(g *generation) (Pending, bool) {
 	in := g.Info()
 	switch in.State {
 	case spool.Ready, spool.Sending, spool.Unknown, spool.Refused, spool.Changed:
+	case spool.Done:
+		if g.kept == nil || len(in.Replaces) == 0 {
+			return Pending{}, false
+		}
 	case spool.Writing:
 		switch {
 		case in.Damage == spool.Interrupted: // whoever wrote it is gone
@@ -113,6 +118,9 @@ func (d *Draft) pending(g *generation) (Pending, bool) {
 	}
 	p := pendingOf(in)
 	p.Size, p.Next = g.Size(), d.next
+	if in.State == spool.Done {
+		p.Next, p.Error = time.Time{}, fmt.Sprintf("it has arrived, and what it replaces is still there: %v", g.kept)
+	}
 	if p.Error == "" && d.failure != nil && in.State != spool.Writing {
 		p.Error = d.failure.Error() // the spool notes only what a server has said
 	}
@@ -152,8 +160,8 @@ func (a *Account) Export(id string, w io.Writer) error {
 	return failure("export", nil, 0, err)
 }
 
-// DiscardPending removes a text of Pending for ever. NotExist: there is none. Busy: it is
-// just being sent.
+// DiscardPending removes a text of Pending for ever. What one that has arrived was to replace
+// stays. NotExist: there is none. Busy: it is just being sent.
 func (a *Account) DiscardPending(id string) error {
 	d, g := a.pendingByID(id)
 	if d == nil {
@@ -175,9 +183,10 @@ func (a *Account) DiscardPending(id string) error {
 const flushPace = 200 * time.Millisecond
 
 // FlushDrafts tries at once to send whatever is owed, and returns when all is with the
-// server, each has failed once more, or ctx ends: for unmount. progress, which may be
-// nil, is called with the octets that are sent and those that there are. The error
-// says what is left: it is in the spool and is sent by the next mount.
+// server and what it replaces is gone, each has failed once more (checkTries times to be
+// checked, or to have what it replaces deleted), or ctx ends: for unmount. progress, which
+// may be nil, is called with the octets that are sent and those that there are. The error
+// says what is left: it is in the spool, and the next mount goes on with it.
 func (a *Account) FlushDrafts(ctx context.Context, progress func(done, total int64)) error {
 	ds := a.drafts
 	ds.mu.Lock()
@@ -189,6 +198,7 @@ func (a *Account) FlushDrafts(ctx context.Context, progress func(done, total int
 		ds.hurry--
 		ds.mu.Unlock()
 	}()
+	ds.hasten()
 	failures := make(map[*Draft][2]int)
 	var total int64
 	for _, d := range ds.list() {
@@ -232,14 +242,41 @@ func (a *Account) FlushDrafts(ctx context.Context, progress func(done, total int
 		d.release()
 		d.mu.Unlock()
 	}
-	if n := len(a.Pending()); n > 0 {
-		return &Error{Op: "flush", Kind: IO, Err: fmt.Errorf("%d texts are not with the server (they are in the spool, and sent by the next mount; see imapfs pending)", n)}
+	return a.left()
+}
+
+// left says what a flush has left; nil: nothing.
+func (a *Account) left() error {
+	texts, replaced := 0, 0
+	for _, p := range a.Pending() {
+		if p.State != spool.Done.String() {
+			texts++
+		}
 	}
-	return nil
+	for _, d := range a.drafts.list() {
+		d.mu.Lock()
+		for _, g := range d.gens {
+			if in := g.Info(); in.State == spool.Done && len(in.Replaces) > 0 && !g.Gone() {
+				replaced++
+			}
+		}
+		d.mu.Unlock()
+	}
+	var errs error
+	if texts > 0 {
+		errs = fmt.Errorf("%d texts are not with the server (they are in the spool, and sent by the next mount; see imapfs pending)", texts)
+	}
+	if replaced > 0 {
+		errs = joint(errs, fmt.Errorf("what %d texts replace is still there beside them (the next mount deletes it; see imapfs pending)", replaced))
+	}
+	if errs == nil {
+		return nil
+	}
+	return &Error{Op: "flush", Kind: IO, Err: errs}
 }
 
 // busyDrafts reports whether something is still to be sent or checked that has not failed
-// since it had failed so often, to be sent and to be checked.
+// since it had failed so often, to be sent (once more) and to be checked (checkTries times).
 func (a *Account) busyDrafts(failures map[*Draft][2]int) bool {
 	for _, d := range a.drafts.list() {
 		d.mu.Lock()
@@ -247,7 +284,7 @@ func (a *Account) busyDrafts(failures map[*Draft][2]int) bool {
 		for _, g := range d.gens {
 			in := g.Info()
 			open := !g.checked || len(in.Replaces) > 0
-			busy = busy || in.State == spool.Sending || in.State == spool.Done && !g.Gone() && open && d.putOffs <= failures[d][1]
+			busy = busy || in.State == spool.Sending || in.State == spool.Done && !g.Gone() && open && d.putOffs < failures[d][1]+checkTries
 		}
 		d.mu.Unlock()
 		if busy {
