@@ -10,7 +10,7 @@ import (
 	"imapfs/imapconn"
 )
 
-// append sends a text that is ready, once. A refusal is noted in the spool, and so is
+// append sends a text that is ready, once: by APPEND, or by REPLACE (replace.go). A refusal is noted in the spool, and so is
 // whether a server that was lost may have it.
 func (d *Draft) append(j *job, m *Mailbox, g *generation) error {
 	select {
@@ -28,7 +28,7 @@ func (d *Draft) append(j *job, m *Mailbox, g *generation) error {
 	if err != nil {
 		return d.unlessLost(j, g, err)
 	}
-	l, err := m.beside(j)
+	l, err := d.uplink(j, m, g)
 	if err != nil {
 		return d.unlessLost(j, g, err)
 	}
@@ -43,31 +43,24 @@ func (d *Draft) append(j *job, m *Mailbox, g *generation) error {
 	if in.NUL && !l.client.Caps().Has("BINARY") {
 		return d.refuse(g, errNUL)
 	}
-	if err := g.Send(t.validity, t.next); err != nil {
+	if err := g.Send(t.validity, t.next); err != nil { // it may replace what an earlier generation has become
 		return err
 	}
-	in = g.Info() // it may replace what an earlier generation has become
-	out, err := g.Outgoing()
-	if err != nil {
-		d.noted(g, g.Unsent(spool.Failure{Kind: IO.String(), Words: err.Error()}))
-		return err
-	}
-	defer out.Close()
-	date := d.dated(g)
 	m.ours.begin()
-	data, err := l.client.Append(d.a.ctx, m.WireName(), imapconn.NewMessage{
-		Text: &counted{out: out, n: &d.a.drafts.octets}, Size: out.Length, Flags: in.Flags, Date: date, Binary: in.NUL,
-	})
+	data, old, err := d.deliverOver(l, m, g)
 	release() // what comes next may want a connection of its own
 	if err != nil {
 		m.settle()
+		if old != 0 {
+			m.doubt() // it may be gone
+		}
 		return d.failed(j, m, g, err, moves)
 	}
 	validity := t.validity
 	if data.UID != 0 {
 		validity = data.UIDValidity
 	}
-	d.arrive(m, g, validity, data.UID)
+	d.arrive(m, g, validity, data.UID, old)
 	m.settle()
 	return nil
 }
@@ -234,14 +227,21 @@ func (m *Mailbox) knownNext() (UIDValidity, UID) {
 	return e.wire, s.uidNext
 }
 
-// arrive notes that the server has a text, under a UID if that is known, and shows it.
-func (d *Draft) arrive(m *Mailbox, g *generation, v UIDValidity, uid UID) {
+// arrive notes that the server has a text, under a UID if that is known, and shows it; in the
+// place of old where that went with the same command, else 0.
+func (d *Draft) arrive(m *Mailbox, g *generation, v UIDValidity, uid, old UID) {
 	d.noted(g, g.Done(v, uid))
+	if old != 0 {
+		m.ours.removing(old)
+		if len(g.Info().Replaces) == 1 {
+			g.Replaced()
+		}
+	}
 	in := g.Info()
 	d.a.drafts.own(m, v, uid)
 	flags := slices.Clone(in.Flags)
 	slices.Sort(flags)
-	m.added(v, newRecord(uid, in.Length, d.dated(g).Unix(), 0), flags)
+	m.exchanged(v, newRecord(uid, in.Length, d.dated(g).Unix(), 0), flags, old)
 
 	d.mu.Lock()
 	g.arrived = time.Now()
@@ -249,8 +249,9 @@ func (d *Draft) arrive(m *Mailbox, g *generation, v UIDValidity, uid UID) {
 	replaces := len(in.Replaces) > 0
 	discarded := d.discarded
 	d.mu.Unlock()
-	// Whoever edits waits for the old one to go: it is checked and replaced now.
-	done := (replaces || discarded) && d.a.finish(d, m, g)
+	// Whoever edits waits for the old one to go: it is checked and replaced now. Where it has
+	// gone without the new one being known, that is looked for.
+	done := (replaces || discarded || old != 0 && uid == 0) && d.a.finish(d, m, g)
 	d.mu.Lock()
 	g.answered = true
 	d.mu.Unlock()

@@ -23,6 +23,8 @@ type drafts struct {
 	pauses draftPauses
 	slots  chan struct{} // one for each text that is being sent
 
+	noReplace atomic.Bool // the server has refused a REPLACE that it offers
+
 	mu        sync.Mutex // held over nothing; after Draft.mu
 	all       []*Draft   // in the order of their making
 	targets   map[*Mailbox]*target

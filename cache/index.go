@@ -156,6 +156,7 @@ type finding struct {
 	edit
 	flags   []string // sorted; what it has where the edit is of flags or of a new message
 	flagged bool
+	instead UID // goes in the same step; of a new message; 0: none
 }
 
 // isNew reports whether it is a message that was put in.
@@ -164,13 +165,17 @@ func (f *finding) isNew() bool { return f.flagged && !f.flagOnly }
 // apply puts what was found into s, whose flags are numbered by sets.
 func (f *finding) apply(s *Snapshot, sets *flagSets) *Snapshot {
 	e := f.edit
+	var edits []edit
+	if f.instead != 0 {
+		edits = append(edits, edit{record: record{uid: f.instead}, remove: true})
+	}
 	if f.flagged {
 		e.flags = sets.id(f.flags)
-		if f.isNew() && s.find(e.uid) != nil {
-			return s // it was listed meanwhile
-		}
 	}
-	next, _ := s.apply([]edit{e})
+	if !f.isNew() || s.find(e.uid) == nil { // else it was listed meanwhile
+		edits = append(edits, e)
+	}
+	next, _ := s.apply(edits)
 	if f.flagged && len(next.flags) < len(sets.sets) {
 		out := *next
 		out.flags = sets.sets
@@ -191,8 +196,11 @@ func (m *Mailbox) find(e *epoch, f finding) bool {
 	if s == nil || m.current.Load() != e || s.validity != e.validity {
 		return false
 	}
-	if f.isNew() && m.index.gone.Contains(f.uid) {
-		return true // what has gone does not come back
+	if f.isNew() && m.index.gone.Contains(f.uid) { // what has gone does not come back
+		if f.instead == 0 {
+			return true
+		}
+		f = finding{edit: edit{record: record{uid: f.instead}, remove: true}}
 	}
 	sets := m.index.flags
 	switch {

@@ -10,7 +10,7 @@ import (
 	"imapfs/imapconn"
 )
 
-// settle finds out whether the server has a text whose APPEND was cut off after its last
+// settle finds out whether the server has a text whose APPEND or REPLACE was cut off after its last
 // octet: some show a message late, so it is looked for again before it is sent again.
 func (d *Draft) settle(j *job, m *Mailbox, g *generation) error {
 	for i, pause := range d.a.drafts.pauses.looks {
@@ -29,7 +29,7 @@ func (d *Draft) settle(j *job, m *Mailbox, g *generation) error {
 			d.mu.Lock()
 			g.checked = true // octet by octet
 			d.mu.Unlock()
-			d.arrive(m, g, v, uid)
+			d.arrive(m, g, v, uid, 0)
 			return nil
 		}
 	}

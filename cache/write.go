@@ -114,7 +114,11 @@ func (m *Mailbox) doubt() {
 // added puts into the snapshot a message that we have put into the mailbox ourselves,
 // under the UIDVALIDITY and the UID that the server has named. Where it has not, or the
 // mailbox is not known, whoever looks asks.
-func (m *Mailbox) added(v UIDValidity, r record, flags []string) {
+func (m *Mailbox) added(v UIDValidity, r record, flags []string) { m.exchanged(v, r, flags, 0) }
+
+// exchanged is added for a message that has replaced another one: in one snapshot the one comes
+// and the other goes. old is 0 where there is none.
+func (m *Mailbox) exchanged(v UIDValidity, r record, flags []string, old UID) {
 	r.put = true
 	e, s := m.current.Load(), m.snap.Load()
 	if r.uid == 0 || s == nil || e == nil || e.wire != v || s.validity != e.validity {
@@ -130,7 +134,9 @@ func (m *Mailbox) added(v UIDValidity, r record, flags []string) {
 			// until somebody has looked.
 			m.news.Store(true)
 		}
-		m.find(e, finding{edit: edit{record: r}, flags: flags, flagged: true})
+		m.find(e, finding{edit: edit{record: r}, flags: flags, flagged: true, instead: old})
+	} else if old != 0 {
+		m.learnGone(e, old)
 	}
 	if h := m.follow.Load(); h != nil {
 		h.learn(r.uid + 1)

@@ -42,6 +42,8 @@ type scriptedMessage struct {
 	flags string
 	date  time.Time
 
+	damaged bool
+
 	lie   int64         // added to the size that is told
 	body  string        // raw answer in place of the text's literal
 	other *imapwire.UID // the UID whose message is sent in its place
@@ -98,6 +100,15 @@ func (b *Box) Reuse(uid imapwire.UID, text []byte) {
 // LieSize makes the server add by to the RFC822.SIZE of uid.
 func (b *Box) LieSize(uid imapwire.UID, by int64) {
 	b.change(uid, func(m *scriptedMessage) { m.lie = by })
+}
+
+// Damage makes the server have one octet less of a text, once.
+func (b *Box) Damage(uid imapwire.UID) {
+	b.change(uid, func(m *scriptedMessage) {
+		if !m.damaged {
+			m.text, m.damaged = m.text[:len(m.text)-1], true
+		}
+	})
 }
 
 // AnswerBody makes the server send answer, as it stands on the wire (`NIL`,
