@@ -153,7 +153,7 @@ func TestAReplaceThatIsCut(t *testing.T) {
 		cut               func(r *replacing)
 		replaces, appends int
 	}{
-		"before the end": {func(r *replacing) { r.up.set(500) }, 1, 0},
+		"before the end": {func(r *replacing) { r.up.set(50_000) }, 1, 0},
 		"behind it, and not done": {func(r *replacing) {
 			r.server.On("UID REPLACE", once(func(c *imaptest.Call) { c.Cut() }))
 		}, 2, 0},
@@ -170,8 +170,8 @@ func TestAReplaceThatIsCut(t *testing.T) {
 				r := newReplacing(t, caps)
 				r.edit(3, lf(6, 800)) // selects
 				test.cut(r)
-				r.edit(1, lf(7, 900))
-				r.wants(test.replaces+1, test.appends, second, crlf(lf(6, 800)), crlf(lf(7, 900)))
+				r.edit(1, lf(7, 100_000)) // more than is in a buffer
+				r.wants(test.replaces+1, test.appends, second, crlf(lf(6, 800)), crlf(lf(7, 100_000)))
 			})
 		}
 	}

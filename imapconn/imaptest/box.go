@@ -102,6 +102,17 @@ func (b *Box) LieSize(uid imapwire.UID, by int64) {
 	b.change(uid, func(m *scriptedMessage) { m.lie = by })
 }
 
+// Named are the texts by UID.
+func (b *Box) Named() map[imapwire.UID]string {
+	b.s.mu.Lock()
+	defer b.s.mu.Unlock()
+	all := make(map[imapwire.UID]string)
+	for _, m := range b.messages {
+		all[m.uid] = string(m.text)
+	}
+	return all
+}
+
 // Damage makes the server have one octet less of a text, once.
 func (b *Box) Damage(uid imapwire.UID) {
 	b.change(uid, func(m *scriptedMessage) {
