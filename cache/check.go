@@ -265,7 +265,7 @@ func (a *Account) checkOne(j *job, c check, sizes map[UID]int64, wire UIDValidit
 			return false
 		case size != in.Length || in.EightBit:
 			same, size, err := m.sameText(j, in)
-			if err != nil {
+			if err != nil { // also where it has just gone: then it is looked for
 				return false
 			}
 			if !same {
@@ -281,7 +281,8 @@ func (a *Account) checkOne(j *job, c check, sizes map[UID]int64, wire UIDValidit
 	return a.replace(d, m, g)
 }
 
-// sameText compares a message with the text that was sent, and gives its size.
+// sameText compares a message with the text that was sent, and gives its size. errExpunged: it
+// has gone, and what was said of it meanwhile says nothing (Dovecot: SIZE 0 and NIL).
 func (m *Mailbox) sameText(j *job, in *spool.Info) (bool, int64, error) {
 	l, err := m.account.pool.acquire(j.ctx, want{box: m})
 	if err != nil {
@@ -289,7 +290,14 @@ func (m *Mailbox) sameText(j *job, in *spool.Info) (bool, int64, error) {
 	}
 	defer l.release()
 	sum, n, err := l.sum(m.account.ctx, in.UID, in.Length)
-	return n == in.Length && sum == in.Sum, n, err
+	if err != nil || n == in.Length && sum == in.Sum {
+		return err == nil, n, err
+	}
+	there, err := isThere(m.account.ctx, l, in.UID)
+	if err == nil && !there {
+		err = errExpunged
+	}
+	return false, n, err
 }
 
 // checked notes that the server has what was sent.

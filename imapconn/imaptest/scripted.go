@@ -161,6 +161,13 @@ func (s *Scripted) Cut() {
 	}
 }
 
+// Sessions is how many connections there are.
+func (s *Scripted) Sessions() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sessions)
+}
+
 func (s *Scripted) accept() {
 	defer s.wg.Done()
 	for {
