@@ -217,7 +217,7 @@ func (w *draftWorld) ctx() context.Context {
 // text is one of its own.
 func (w *draftWorld) text() string {
 	w.ids++
-	return lf(w.ids, 200+w.ids)
+	return strings.ReplaceAll(lf(w.ids, 200+w.ids), "\r", "") // one that stands alone makes it another kind of text
 }
 
 func (w *draftWorld) draft() *modelDraft {
