@@ -162,12 +162,12 @@ func (p *pool) enter(c *conn, sel *selection) {
 // astrayEvery is how often a session may be given up for one mailbox.
 const astrayEvery = time.Minute
 
-// astray reports whether it may be the session's fault that a mailbox is refused: it
-// was entered before, and this session has had others selected. Dovecot's say
-// "Mailbox was deleted under us" for ever where it was made again. p.mu is held.
+// astray reports whether it may be the session's fault that a mailbox is refused: this one
+// has had others selected. Dovecot's say "Mailbox was deleted under us" for ever where it
+// was made again, and for a moment where another one has just got the name. p.mu is held.
 func (p *pool) astray(c *conn, m *Mailbox, err error) bool {
 	var status *imapconn.StatusError
-	if !errors.As(err, &status) || KindOf(err) != IO || m.current.Load() == nil || c.selections == 0 {
+	if !errors.As(err, &status) || KindOf(err) != IO || c.selections == 0 {
 		return false
 	}
 	now := time.Now().UnixNano()
