@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"time"
@@ -398,8 +399,32 @@ func (a *Account) deleteOld(r spool.Message) error {
 		return nil
 	}
 	err := m.Delete(a.ctx, e.validity, r.UID)
-	if k := KindOf(err); err != nil && (k == NotExist || k == Stale) {
+	switch k := KindOf(err); {
+	case err == nil || k == Stale:
 		return nil
+	case k == NotExist:
+		return m.deleteUnlisted(a.ctx, e.validity, r.UID)
+	}
+	return err
+}
+
+// deleteUnlisted removes a message that the snapshot does not have, if the server has it: a
+// session that heard of it late may have been listed last.
+func (m *Mailbox) deleteUnlisted(ctx context.Context, v UIDValidity, uid UID) error {
+	err := m.account.change(ctx, "delete", m, uid, func(j *job) error {
+		l, err := m.writing(j, v)
+		if err != nil {
+			return err
+		}
+		defer l.release()
+		there, err := isThere(m.account.ctx, l, uid)
+		if err != nil || !there {
+			return err
+		}
+		return m.erase(j, l, uid)
+	})
+	if k := KindOf(err); err != nil && (k == NotExist || k == Stale) {
+		return nil // with its mailbox
 	}
 	return err
 }

@@ -315,38 +315,48 @@ func TestRemoveGoesOnUntilTheyAreGone(t *testing.T) {
 		fails  bool
 	}{
 		"at once": {func(p *peer) {
-			tags := []string{p.hear(mark), p.hear(expunge), p.hear(ask)} // in one flight
-			p.say(tags[0]+" OK", "* 1 EXPUNGE", "* 1 EXPUNGE", tags[1]+" OK", tags[2]+" OK")
+			tags := []string{p.hear(mark), p.hear(ask), p.hear(expunge)} // in one flight
+			p.say(tags[0]+" OK", "* 1 FETCH (UID 10)", "* 2 FETCH (UID 20)", tags[1]+" OK", "* 1 EXPUNGE", "* 1 EXPUNGE", tags[2]+" OK")
 		}, "", false},
 		"Dovecot, another session in the way": {func(p *peer) {
-			tags := []string{p.hear(mark), p.hear(expunge), p.hear(ask)}
-			p.say(tags[0]+" OK", "* 1 EXPUNGE", tags[1]+" OK", "* 1 FETCH (UID 20)", tags[2]+" OK")
+			tags := []string{p.hear(mark), p.hear(ask), p.hear(expunge)}
+			p.say(tags[0]+" OK", "* 1 FETCH (UID 10)", "* 2 FETCH (UID 20)", tags[1]+" OK", "* 1 EXPUNGE", tags[2]+" OK")
 			p.answer("NOOP")
-			tags = []string{p.hear("UID EXPUNGE 20"), p.hear("UID FETCH 20 (UID)")}
-			p.say("* 1 EXPUNGE", tags[0]+" OK", tags[1]+" OK")
+			tags = []string{p.hear("UID FETCH 20 (UID)"), p.hear("UID EXPUNGE 20")}
+			p.say("* 1 FETCH (UID 20)", tags[0]+" OK", "* 1 EXPUNGE", tags[1]+" OK")
 		}, "", false},
-		"spoken of and then gone": {func(p *peer) {
-			tags := []string{p.hear(mark), p.hear(expunge), p.hear(ask)}
-			p.say(`* 1 FETCH (UID 10 FLAGS (\Deleted))`, tags[0]+" OK", "* 1 EXPUNGE", "* 1 EXPUNGE", tags[1]+" OK", tags[2]+" OK")
+		"a session that has not heard of them yet": {func(p *peer) {
+			tags := []string{p.hear(mark), p.hear(ask), p.hear(expunge)}
+			p.say(tags[0]+" OK", tags[1]+" OK", tags[2]+" OK")
+			p.answer("NOOP", "* 5 EXISTS")
+			tags = []string{p.hear(mark), p.hear(ask), p.hear(expunge)}
+			p.say(tags[0]+" OK", "* 4 FETCH (UID 10)", "* 5 FETCH (UID 20)", tags[1]+" OK", "* 5 EXPUNGE", "* 4 EXPUNGE", tags[2]+" OK")
+		}, "", false},
+		"another client was faster": {func(p *peer) {
+			tags := []string{p.hear(mark), p.hear(ask), p.hear(expunge)}
+			p.say(tags[0]+" OK", "* 1 FETCH (UID 10)", tags[1]+" OK", "* 1 EXPUNGE", tags[2]+" OK")
+			p.answer("NOOP")
+			tags = []string{p.hear(`UID STORE 20 +FLAGS.SILENT (\Deleted)`), p.hear("UID FETCH 20 (UID)"), p.hear("UID EXPUNGE 20")}
+			p.say(tags[0]+" OK", tags[1]+" OK", tags[2]+" OK")
 		}, "", false},
 		"another client takes the mark off": {func(p *peer) {
-			tags := []string{p.hear(mark), p.hear(expunge), p.hear(ask)}
-			p.say(tags[0]+" OK", "* 2 EXPUNGE", tags[1]+" OK", `* 1 FETCH (UID 10 FLAGS ())`, tags[2]+" OK")
+			tags := []string{p.hear(mark), p.hear(ask), p.hear(expunge)}
+			p.say(tags[0]+" OK", "* 1 FETCH (UID 10)", "* 2 FETCH (UID 20)", tags[1]+" OK", "* 2 EXPUNGE", "* 1 FETCH (UID 10 FLAGS ())", tags[2]+" OK")
 			for range removeTries - 1 {
 				p.answer("NOOP")
-				tags = []string{p.hear("UID EXPUNGE 10"), p.hear("UID FETCH 10 (UID)")}
-				p.say(tags[0]+" OK", "* 1 FETCH (UID 10)", tags[1]+" OK")
+				tags = []string{p.hear("UID FETCH 10 (UID)"), p.hear("UID EXPUNGE 10")}
+				p.say("* 1 FETCH (UID 10)", tags[0]+" OK", tags[1]+" OK")
 			}
 			p.answer("NOOP")
 		}, "10", false},
 		"no right to mark": {func(p *peer) {
-			tags := []string{p.hear(mark), p.hear(expunge), p.hear(ask)}
-			p.say(tags[0]+" NO [NOPERM] no", tags[1]+" OK", "* 1 FETCH (UID 10)", "* 2 FETCH (UID 20)", tags[2]+" OK")
+			tags := []string{p.hear(mark), p.hear(ask), p.hear(expunge)}
+			p.say(tags[0]+" NO [NOPERM] no", "* 1 FETCH (UID 10)", "* 2 FETCH (UID 20)", tags[1]+" OK", tags[2]+" OK")
 		}, "10,20", true},
 		"cut": {func(p *peer) {
 			p.hear(mark)
-			p.hear(expunge)
 			p.hear(ask)
+			p.hear(expunge)
 			p.say("* 1 FETCH (UID 10)", "* 1 EXPUNGE")
 			p.conn.Close()
 		}, "20", true},

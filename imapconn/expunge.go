@@ -34,53 +34,58 @@ func (c *Client) needUIDPlus() error {
 
 // removeTries bounds how often Remove sends UID EXPUNGE for what is still there, in
 // times.
-const removeTries = 3
+const removeTries = 4
 
-// Remove removes the messages of set, and no others: it marks them \Deleted,
-// expunges them and asks which of them are left, in one flight. What is left is
-// expunged again, after a NOOP. It returns what is left then: messages that the
-// server will not part with, or whose mark another client has taken off. With an
-// error it is what is not known to be gone. ErrNotOffered where the server has no
+// Remove removes the messages of set, and no others: it marks them \Deleted, asks which of
+// them this session knows, and expunges them, in one flight. Only what the server has named
+// in EXPUNGE or VANISHED is gone, or what it does not list behind a NOOP: a session that
+// has not heard of a message yet says OK to all three and does nothing. What is left is
+// marked, where the session knew nothing of it, and expunged again. It returns what is left
+// then: messages that the server will not part with, or whose mark another client has taken
+// off. With an error it is what is not known to be gone. ErrNotOffered where the server has no
 // UIDPLUS.
 func (c *Client) Remove(ctx context.Context, set UIDSet) (left UIDSet, err error) {
 	if err := c.needUIDPlus(); err != nil {
 		return set, err
 	}
-	mark, _ := c.changes("UID STORE", flagging, set, storeArgs("+", []string{`\Deleted`}))
-	for range removeTries {
-		if set, err = c.removeOnce(ctx, mark, set); err != nil || len(set) == 0 {
-			return set, err
+	left, unmarked := slices.Clone(set), slices.Clone(set)
+	for try := range removeTries {
+		known, gone, err := c.removeOnce(ctx, unmarked, left)
+		left = left.Without(gone)
+		if err != nil {
+			return left, err
 		}
+		if try > 0 { // the session is up to date
+			left = left.And(known)
+		}
+		if len(left) == 0 {
+			return nil, nil
+		}
+		unmarked = left.Without(known)
 		if err := c.Noop(ctx); err != nil {
-			return set, err
+			return left, err
 		}
-		mark = nil
 	}
-	return set, nil
+	return left, nil
 }
 
-// removeOnce sends first, UID EXPUNGE for set, and the question which of set are
-// left.
-func (c *Client) removeOnce(ctx context.Context, first []*command, set UIDSet) (left UIDSet, err error) {
-	cmds, answers := c.changes("UID EXPUNGE", expunging, set, func(*imapwire.Encoder) {})
+// removeOnce marks some of set, and sends UID EXPUNGE for all. It gives those that the session
+// knew before, and those that were named as gone.
+func (c *Client) removeOnce(ctx context.Context, unmarked, set UIDSet) (known, gone UIDSet, err error) {
+	mark, _ := c.changes("UID STORE", flagging, unmarked, storeArgs("+", []string{`\Deleted`}))
+	// EXPUNGE names a message by its number, and this says which UID has which.
 	ask := c.fetches(set, "(UID)", func(part UIDSet) answerer {
-		return &metaAnswer{set: part, f: func(m Meta) { left.Add(m.UID) }}
+		return &metaAnswer{set: part, f: func(m Meta) { known.Add(m.UID) }}
 	})
-	if len(ask) == 0 {
-		return nil, nil
-	}
+	cmds, answers := c.changes("UID EXPUNGE", expunging, set, func(*imapwire.Encoder) {})
 	for _, cmd := range ask { // nothing at all is sent where nothing can be changed
 		cmd.changes = true
 	}
-	err = c.doAll(ctx, slices.Concat(first, cmds, ask)...)
-	if err != nil {
-		left = slices.Clone(set)
-	}
-	// One that was spoken of while the expunge was on its way may be gone since.
+	err = c.doAll(ctx, slices.Concat(mark, ask, cmds)...)
 	for _, a := range answers {
-		left = left.Without(a.gone)
+		add(&gone, a.gone)
 	}
-	return left, err
+	return known, gone, err
 }
 
 // ExpungeAll removes all messages of the selected mailbox that are marked \Deleted,

@@ -75,7 +75,7 @@ func runChaos(t *testing.T, acc account, prefix string, seed uint64) {
 		c.deliver(c.boxes[i+1], 2_000)
 	}
 	c.proxy = imaptest.NewProxy(t, acc.addr)
-	d := startMount(t, t.TempDir(), t.TempDir(), "imap://"+acc.user+"@"+c.proxy.Addr+"/", acc.password, "--tls", "none", "--poll", "2s")
+	d := startMount(t, t.TempDir(), t.TempDir(), "imap://"+acc.user+"@"+c.proxy.Addr+"/", acc.password, "--tls", "none", "--poll", "2s", "--cache-size", "32M") // full before growth is judged
 	c.root = d.path(strings.Split(strings.TrimSuffix(prefix, "."), ".")...)
 
 	var others sync.WaitGroup
