@@ -51,7 +51,9 @@ func compare(ctx context.Context, c *imapconn.Client, samples []*record) (agreem
 	said := make(map[UID]imapconn.MetaItems, len(samples))
 	err := c.FetchMeta(ctx, set, imapconn.MetaDate|imapconn.MetaSize, func(f imapconn.Meta) {
 		r := known[f.UID]
-		if r == nil || !f.HasDate && !f.HasSize {
+		if r == nil || !f.HasDate && !f.HasSize || f.HasSize && f.Size == 0 && r.octets() != 0 {
+			// A size of 0 is what some say of a message that is going, or that they have lost
+			// sight of; its date is as good as that.
 			return
 		}
 		now := newRecord(f.UID, f.Size, 0, 0)
@@ -62,9 +64,7 @@ func compare(ctx context.Context, c *imapconn.Client, samples []*record) (agreem
 			said[f.UID] |= imapconn.MetaDate
 			now = newRecord(f.UID, f.Size, f.Date.Unix(), 0)
 		}
-		// A size of 0 is what some say of a message that is going, or that they
-		// have lost sight of.
-		if f.HasSize && f.Size != 0 && r.octets() != 0 && !r.ours && !r.put && now.octets() != r.octets() {
+		if f.HasSize && r.octets() != 0 && !r.ours && !r.put && now.octets() != r.octets() {
 			if r == highest {
 				a.differ = true
 			} else {
@@ -88,7 +88,15 @@ func compare(ctx context.Context, c *imapconn.Client, samples []*record) (agreem
 // are known. One that is gone has not changed. The sizes of others prove nothing:
 // there are servers that say another one once a message has been read.
 func (s *Snapshot) isStill(ctx context.Context, c *imapconn.Client) (bool, error) {
-	a, err := compare(ctx, c, s.samples(stillSamples))
+	samples := s.samples(stillSamples)
+	a, err := compare(ctx, c, samples)
+	if err == nil && a.differ {
+		// Courier invents a message, with a size and a date, for one that went since the
+		// mailbox was selected; after a NOOP that is listed no more.
+		if err = c.Noop(ctx); err == nil {
+			a, err = compare(ctx, c, samples)
+		}
+	}
 	return err == nil && !a.differ, err
 }
 
