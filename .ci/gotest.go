@@ -19,7 +19,7 @@ import (
 )
 
 // maxAgain is how many failed tests are run once more. More than that are no chance.
-const maxAgain = 12
+const maxAgain = 5
 
 // event is what go test -json writes; see go doc test2json.
 type event struct {
