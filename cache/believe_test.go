@@ -41,7 +41,7 @@ func TestVanishedMessagesAreStale(t *testing.T) {
 				if _, ok := m.TryOpen(v, 2); ok {
 					t.Error("it can be opened")
 				}
-				eventually(t, patient, "it is out of the index", func() bool { return slices.Equal(uids(m.Snapshot()), []UID{1, 3}) })
+				eventually(t, short, "it is out of the index", func() bool { return slices.Equal(uids(m.Snapshot()), []UID{1, 3}) })
 				if got, ok := m.Snapshot().Find(2); ok {
 					t.Errorf("a size was remembered: %+v", got)
 				}
