@@ -47,6 +47,10 @@ type Config struct {
 	// State is the directory of the spool (cache/spool), in which what is in flight
 	// outlives a crash. Empty: nothing does, and what is hidden is so until Close.
 	State string
+	// HoldDrafts keeps what an earlier daemon has left in the spool from being sent before
+	// Draft.Send or Draft.Resume: whoever lists a text under its name takes it up while
+	// what it replaces is still there.
+	HoldDrafts bool
 	// AnyText has texts sent, too, whose first line is no header field.
 	AnyText bool
 	// Logger is told what a user can do something about, once. Nil: nobody.

@@ -29,6 +29,7 @@ type Draft struct {
 	box       *Mailbox      // nil: looked for by its name on the wire
 	opens     int
 	working   bool // there is a goroutine that sends
+	held      bool // Config.HoldDrafts: none is to be yet
 	discarded bool
 	failures  int   // how often a try has failed
 	putOffs   int   // how often it could not be checked

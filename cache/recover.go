@@ -28,14 +28,15 @@ func (a *Account) recoverDrafts() {
 			gens = append(gens, e)
 		}
 		d := a.newDraft(nil, gens...)
+		d.held = a.cfg.HoldDrafts
 		a.drafts.add(d)
-		d.resume()
+		d.takeUp()
 	}
 	a.spawn(a.checkDrafts)
 }
 
-// resume goes on with a draft that was found in the spool.
-func (d *Draft) resume() {
+// takeUp goes on with a draft that was found in the spool.
+func (d *Draft) takeUp() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	m := d.mailbox()
@@ -53,6 +54,14 @@ func (d *Draft) resume() {
 		}
 	}
 	d.release()
+	d.start()
+}
+
+// Resume has a draft of an earlier daemon sent, if it is to be (Config.HoldDrafts).
+func (d *Draft) Resume() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.held = false
 	d.start()
 }
 

@@ -10,7 +10,7 @@ import (
 
 // start sees to it that somebody sends what is to be sent. mu is held.
 func (d *Draft) start() {
-	if d.working || d.due() == nil {
+	if d.working || d.held || d.due() == nil {
 		return
 	}
 	d.working = d.a.spawn(d.work)

@@ -80,6 +80,7 @@ func (d *Draft) begin(f Fate) (g *generation, failures int, err error) {
 	if err := d.refusal(g); err != nil {
 		return nil, 0, err
 	}
+	d.held = false
 	d.start()
 	wake(d.kick)
 	return g, d.failures, nil

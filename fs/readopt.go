@@ -13,27 +13,35 @@ func (s *Server) readopt(ctx context.Context) {
 		return
 	}
 	for _, text := range e.w.Texts() {
-		box, name := text.Place()
-		if box == nil || ctx.Err() != nil {
-			continue // imapfs pending has it
+		if !s.readoptText(ctx, text) {
+			text.Resume() // imapfs pending has it
 		}
-		d := s.reach(box)
-		if d == nil || !s.holdsMail(d) {
-			continue
-		}
-		if err := text.Open(); err != nil {
-			continue
-		}
-		name = strings.ReplaceAll(name, "/", "_")
-		if s.naming.isScratch(name) {
-			s.adopt(d, name, text, ref{})
-			continue
-		}
-		s.waits.spawn(func() {
-			d.box.Load(ctx) // if that fails a name may be taken that a message has
-			s.adopt(d, name, text, s.original(d, text))
-		})
 	}
+}
+
+// readoptText does it for one text; false: nothing here can list it.
+func (s *Server) readoptText(ctx context.Context, text draft) bool {
+	box, name := text.Place()
+	if box == nil || ctx.Err() != nil {
+		return false
+	}
+	d := s.reach(box)
+	if d == nil || !s.holdsMail(d) {
+		return false
+	}
+	if err := text.Open(); err != nil {
+		return false
+	}
+	name = strings.ReplaceAll(name, "/", "_")
+	if s.naming.isScratch(name) {
+		s.adopt(d, name, text, ref{})
+		return true
+	}
+	return s.waits.spawn(func() {
+		d.box.Load(ctx) // if that fails a name may be taken that a message has
+		s.adopt(d, name, text, s.original(d, text))
+		text.Resume() // what was noted as sent may still have to be looked for
+	})
 }
 
 // original gives the message of a mailbox that a text takes the place of; none: it is gone,

@@ -45,6 +45,7 @@ type draft interface {
 	Scratch() bool
 	Send(ctx context.Context, f fate) (cache.Sent, error)
 	Sent() cache.Sent
+	Resume()
 	Open() error
 	Close() error
 	Discard() error

@@ -146,6 +146,7 @@ func mountAndServe(ctx context.Context, o *options, s *secrets, log *slog.Logger
 		Shared:      o.Shared,
 		Root:        o.Account.Mailbox,
 		OnDelete:    o.OnDelete.rule(),
+		HoldDrafts:  true, // until fs lists them
 		AnyText:     o.AnyText,
 		State:       state,
 		Logger:      log,
