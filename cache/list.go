@@ -124,6 +124,13 @@ func (t *trees) refresh(ctx context.Context, maxAge time.Duration) *job {
 	return j
 }
 
+// askedAt is when the LIST was asked for that the tree is made of.
+func (t *trees) askedAt() time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.asked
+}
+
 // distrust has whoever looks next ask for the tree.
 func (t *trees) distrust() {
 	t.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -192,6 +193,42 @@ func TestMailboxesComeAndGo(t *testing.T) {
 	_, err = old.Load(within(t, short))
 	wantKind(t, err, NotExist)
 	_, err = old.Open(within(t, short), old.Snapshot().Validity(), 1)
+	wantKind(t, err, NotExist)
+}
+
+// TestAListingFromBeforeARefusalDecidesNothing has a mailbox go while a LIST is under way that
+// still has it: whoever looks into it is told that it is gone, not of an error.
+func TestAListingFromBeforeARefusalDecidesNothing(t *testing.T) {
+	t.Parallel()
+	s := imaptest.NewScripted(t)
+	s.Mailbox("INBOX")
+	s.Mailbox("Old")
+	a := openScripted(t, s, func(c *Config, _ *imapconn.Dialer) { c.Poll = time.Hour })
+	old := box(t, a, "Old")
+	asked, refused := make(chan struct{}), make(chan struct{})
+	var listed, said sync.Once
+	s.On("LIST", func(c *imaptest.Call) {
+		listed.Do(func() {
+			c.Send(`* LIST () "/" "INBOX"`)
+			c.Send(`* LIST () "/" "Old"`)
+			close(asked)
+			<-refused
+			time.Sleep(100 * time.Millisecond) // so long is it under way, for whoever joins
+			c.Done("OK done")
+			c = nil
+		})
+		if c != nil {
+			c.Default()
+		}
+	})
+	s.On("EXAMINE", func(c *imaptest.Call) {
+		c.Done("NO Mailbox doesn't exist: Old") // Dovecot has no code here
+		said.Do(func() { close(refused) })
+	})
+	a.trees.refresh(within(t, patient), 0)
+	<-asked
+	s.Remove("Old")
+	_, err := old.Load(within(t, patient))
 	wantKind(t, err, NotExist)
 }
 

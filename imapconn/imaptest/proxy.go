@@ -76,23 +76,34 @@ func (p *Proxy) accept() {
 		if err != nil {
 			return
 		}
-		if p.refuses() {
+		l := p.take(c)
+		if l == nil {
 			reset(c)
 			continue
 		}
 		p.conns.Add(1)
 		p.wg.Add(1)
-		go p.serve(c)
+		go p.serve(l)
 	}
 }
 
-// serve carries one connection until either side ends it.
-func (p *Proxy) serve(client net.Conn) {
-	defer p.wg.Done()
-	l := &link{p: p, client: client, dead: make(chan struct{})}
+// take makes a link of a connection; nil: it is refused. What is not refused is among the
+// links before anything else is done to them, so that who refuses and then cuts has all.
+func (p *Proxy) take(client net.Conn) *link {
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.refuses() {
+		return nil
+	}
+	l := &link{p: p, client: client, dead: make(chan struct{})}
 	p.links[l] = struct{}{}
-	p.mu.Unlock()
+	return l
+}
+
+// serve carries one connection until either side ends it.
+func (p *Proxy) serve(l *link) {
+	defer p.wg.Done()
+	client := l.client
 	defer func() {
 		p.mu.Lock()
 		delete(p.links, l)
@@ -179,6 +190,8 @@ func (p *Proxy) StallWays(fromServer, toServer bool) {
 
 // Refuse makes new connections end at once, or lets them through again.
 func (p *Proxy) Refuse(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if on {
 		p.refuse.Store(-1)
 	} else {
