@@ -75,7 +75,10 @@ func runChaos(t *testing.T, acc account, prefix string, seed uint64) {
 		c.deliver(c.boxes[i+1], 2_000)
 	}
 	c.proxy = imaptest.NewProxy(t, acc.addr)
-	d := startMount(t, t.TempDir(), t.TempDir(), "imap://"+acc.user+"@"+c.proxy.Addr+"/", acc.password, "--tls", "none", "--poll", "2s", "--cache-size", "32M") // full before growth is judged
+	home := t.TempDir()
+	c.log = home + "/log"
+	d := startMount(t, t.TempDir(), home, "imap://"+acc.user+"@"+c.proxy.Addr+"/", acc.password,
+		"--tls", "none", "--poll", "2s", "--log-file", c.log, "--cache-size", "32M") // full before growth is judged
 	c.root = d.path(strings.Split(strings.TrimSuffix(prefix, "."), ".")...)
 
 	var others sync.WaitGroup
@@ -105,9 +108,14 @@ func runChaos(t *testing.T, acc account, prefix string, seed uint64) {
 	}
 	d.stop(t)
 	if t.Failed() {
-		log, _ := os.ReadFile(d.home + "/imapfs/" + acc.user + "@127.0.0.1.log")
-		t.Logf("the daemon's log ends with:\n%s", tail(d.errs.String()+string(log), 6_000))
+		t.Logf("the daemon has written %q", tail(d.errs.String(), 6_000))
 	}
+}
+
+// errorf says what is wrong, and what the daemon had logged by then.
+func (c *chaos) errorf(format string, args ...any) {
+	log, _ := os.ReadFile(c.log)
+	c.t.Errorf(format+"\nthe daemon's log ended with:\n%s", append(args, tail(string(log), 3_000))...)
 }
 
 // chaos is what is true of the account, by the other client's word.
@@ -117,6 +125,7 @@ type chaos struct {
 	client *anotherClient
 	proxy  *imaptest.Proxy
 	root   string // of the mailboxes in the mount
+	log    string // the daemon's, a file
 	stop   chan struct{}
 	done   int // by the other client
 
@@ -175,7 +184,7 @@ func (c *chaos) makeBox(name string) {
 		said = c.client.try("create", c.prefix+name)
 	}
 	if said != "OK" {
-		c.t.Errorf("create %s: %s", name, said)
+		c.errorf("create %s: %s", name, said)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -199,7 +208,7 @@ func (c *chaos) deliver(b *chaosBox, size int) {
 	}
 	f := strings.Fields(said)
 	if len(f) != 3 || f[0] != "OK" {
-		c.t.Errorf("deliver to %s: %s", b.name, said)
+		c.errorf("deliver to %s: %s", b.name, said)
 		return
 	}
 	c.mu.Lock()
@@ -220,7 +229,7 @@ func (c *chaos) rename(b *chaosBox, name string) {
 	said := c.client.try("subjects", c.prefix+name)
 	var subjects map[string]string
 	if err := json.Unmarshal([]byte(strings.TrimPrefix(said, "OK ")), &subjects); err != nil {
-		c.t.Errorf("subjects of %s: %v: %s", name, err, said)
+		c.errorf("subjects of %s: %v: %s", name, err, said)
 		return
 	}
 	c.mu.Lock()
@@ -233,7 +242,7 @@ func (c *chaos) rename(b *chaosBox, name string) {
 		}
 	}
 	if len(b.uids) != was {
-		c.t.Errorf("%s holds %d messages after its renaming, %d before", name, len(b.uids), was)
+		c.errorf("%s holds %d messages after its renaming, %d before", name, len(b.uids), was)
 	}
 }
 
@@ -365,7 +374,7 @@ func (c *chaos) read(r *rand.Rand) {
 		c.pause(time.Duration(r.IntN(400)) * time.Millisecond)
 		boxes, err := os.ReadDir(c.root)
 		if err != nil {
-			c.t.Errorf("the list of mailboxes: %v", err)
+			c.errorf("the list of mailboxes: %v", err)
 			return
 		}
 		box := boxes[r.IntN(len(boxes))].Name()
@@ -374,7 +383,7 @@ func (c *chaos) read(r *rand.Rand) {
 		}
 		files, err := os.ReadDir(c.root + "/" + box)
 		if err != nil && (box == stableBox || !forgiven(err)) {
-			c.t.Errorf("a list of %s: %v", box, err)
+			c.errorf("a list of %s: %v", box, err)
 		}
 		for range min(5, len(files)) {
 			c.readOne(r, box, files[r.IntN(len(files))].Name())
@@ -411,7 +420,7 @@ func (c *chaos) readOne(r *rand.Rand, box, uid string) {
 	defer c.mu.Unlock()
 	m := c.tokens[token]
 	if m == nil {
-		c.t.Errorf("%s/%s from %d is no text that was delivered: %.100q", box, uid, off, text)
+		c.errorf("%s/%s from %d is no text that was delivered: %.100q", box, uid, off, text)
 		return
 	}
 	want := m.text()
@@ -423,7 +432,7 @@ func (c *chaos) readOne(r *rand.Rand, box, uid string) {
 		c.whole.Add(1)
 	}
 	if string(text) != string(want) {
-		c.t.Errorf("%s/%s from %d: %d octets that are not the %d of %s", box, uid, off, len(text), len(want), token)
+		c.errorf("%s/%s from %d: %d octets that are not the %d of %s", box, uid, off, len(text), len(want), token)
 	}
 	c.seen = append(c.seen, sighting{token, box, uid, opened})
 }
@@ -431,7 +440,7 @@ func (c *chaos) readOne(r *rand.Rand, box, uid string) {
 // failed judges the error of a reader.
 func (c *chaos) failed(op, box, uid string, err error) {
 	if box == stableBox || !forgiven(err) {
-		c.t.Errorf("%s %s/%s: %v", op, box, uid, err)
+		c.errorf("%s %s/%s: %v", op, box, uid, err)
 		return
 	}
 	c.went.Add(1)
@@ -446,9 +455,9 @@ func (c *chaos) judge() {
 		switch {
 		case m.uid == "": // its delivery failed, which is told already
 		case !m.at[s.box+"/"+s.uid]:
-			c.t.Errorf("%s, which is at %v, was read as %s/%s", s.token, slices.Sorted(maps.Keys(m.at)), s.box, s.uid)
+			c.errorf("%s, which is at %v, was read as %s/%s", s.token, slices.Sorted(maps.Keys(m.at)), s.box, s.uid)
 		case !m.box.gone.IsZero() && s.opened.Sub(m.box.gone) > staleLimit:
-			c.t.Errorf("%s was read in %s %v after that was deleted", s.token, s.box, s.opened.Sub(m.box.gone))
+			c.errorf("%s was read in %s %v after that was deleted", s.token, s.box, s.opened.Sub(m.box.gone))
 		}
 	}
 }
@@ -465,7 +474,7 @@ func (c *chaos) grepOnce(when string) {
 	g := runWithin(c.t, 3*time.Minute, "grep", "-rc", "^Subject: token-", c.root+"/"+stableBox)
 	c.greps.Add(1)
 	if found := strings.Count(g.stdout, ":1\n"); g.status != 0 || g.stderr != "" || found != stableMessages {
-		c.t.Errorf("grep %s: status %d, %d of %d messages, stderr %s", when, g.status, found, stableMessages, tail(g.stderr, 1000))
+		c.errorf("grep %s: status %d, %d of %d messages, stderr %s", when, g.status, found, stableMessages, tail(g.stderr, 1000))
 	}
 }
 
@@ -475,7 +484,7 @@ func (c *chaos) list() {
 		l := runWithin(c.t, 3*time.Minute, "ls", "-lR", c.root)
 		for line := range strings.Lines(l.stderr) {
 			if strings.Contains(line, stableBox) || !strings.Contains(line, "No such file") && !strings.Contains(line, "Stale file") {
-				c.t.Errorf("ls: %s", line)
+				c.errorf("ls: %s", line)
 			}
 		}
 		c.pause(3 * time.Second)
@@ -491,16 +500,16 @@ func (c *chaos) checkFlags() {
 		said := c.client.try("flags", c.prefix+b.name)
 		var flags map[string]string
 		if err := json.Unmarshal([]byte(strings.TrimPrefix(said, "OK ")), &flags); err != nil {
-			c.t.Errorf("flags of %s: %v: %s", b.name, err, said)
+			c.errorf("flags of %s: %v: %s", b.name, err, said)
 			continue
 		}
 		for uid, m := range b.uids {
 			if got, ok := flags[uid]; !ok || got != m.flags {
-				c.t.Errorf("%s/%s has the flags %q (%v), another client has set %q", b.name, uid, got, ok, m.flags)
+				c.errorf("%s/%s has the flags %q (%v), another client has set %q", b.name, uid, got, ok, m.flags)
 			}
 		}
 		if len(flags) != len(b.uids) {
-			c.t.Errorf("%s holds %d messages, want %d", b.name, len(flags), len(b.uids))
+			c.errorf("%s holds %d messages, want %d", b.name, len(flags), len(b.uids))
 		}
 	}
 }
