@@ -201,7 +201,7 @@ func (m *Mailbox) sizes(j *job, these []check) (map[UID]int64, UIDValidity, erro
 	moves := m.moves.Load()
 	l, err := m.account.pool.acquire(j.ctx, want{box: m})
 	if err != nil {
-		return nil, 0, m.verdict(j, err, moves, 0)
+		return nil, 0, m.refused(j, err, moves, 0)
 	}
 	defer l.release()
 	var set imapconn.UIDSet

@@ -17,7 +17,10 @@ type job struct {
 	cancel context.CancelCauseFunc
 	done   chan struct{} // closed when err is set
 	err    error
-	tries  int // of the goroutine that works
+
+	// Of the goroutine that works.
+	tries   int
+	doubted bool // it has got a second try for a refusal
 
 	mu    sync.Mutex // innermost
 	until time.Time

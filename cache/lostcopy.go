@@ -76,7 +76,7 @@ func (r *relocation) sum(j *job) (sum [sha256.Size]byte, there bool, err error) 
 	moves := r.m.moves.Load()
 	l, err := r.m.account.pool.acquire(j.ctx, want{box: r.m})
 	if err != nil {
-		return sum, false, r.m.verdict(j, err, moves, 0)
+		return sum, false, r.m.refused(j, err, moves, 0)
 	}
 	defer l.release()
 	if l.epoch.validity != r.v {

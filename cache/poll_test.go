@@ -2,6 +2,7 @@ package cache
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -343,6 +344,39 @@ func TestASessionThatIsWedgedIsGivenUp(t *testing.T) {
 	})
 	if n := len(s.Commands("LOGOUT")); n != 1 {
 		t.Errorf("%d sessions were given up", n)
+	}
+}
+
+// TestARefusalIsDoubtedOnce has a mailbox refused that is listed: another client may have
+// deleted it and made it again in between.
+func TestARefusalIsDoubtedOnce(t *testing.T) {
+	t.Parallel()
+	for _, refusals := range []int64{2, math.MaxInt64} {
+		s := imaptest.NewScripted(t)
+		s.Mailbox("INBOX").Add(text(1, 100))
+		s.Mailbox("other")
+		a := openScripted(t, s)
+		mustLoad(t, box(t, a, "other"))
+		var left atomic.Int64
+		left.Store(refusals)
+		s.On("EXAMINE", func(c *imaptest.Call) {
+			if left.Add(-1) >= 0 {
+				c.Done("NO Mailbox does not exist, or must be subscribed to.")
+				return
+			}
+			c.Default()
+		})
+		_, err := box(t, a, "INBOX").Load(within(t, patient))
+		if refusals == 2 {
+			if err != nil {
+				t.Error(err)
+			}
+			continue
+		}
+		wantKind(t, err, IO)
+		if n := len(s.Commands("EXAMINE")); n != 4 { // one of the other, an old session's, and two
+			t.Errorf("%d times examined", n)
+		}
 	}
 }
 

@@ -174,7 +174,7 @@ func (p *pool) astray(c *conn, m *Mailbox, err error) bool {
 	return m.strayed.Swap(now) < now-int64(astrayEvery)
 }
 
-// astrayError is what a session answers that was given up.
+// astrayError is what a session answers that was given up, or what is doubted (Mailbox.refused).
 type astrayError struct{ err error }
 
 func (e *astrayError) Error() string { return e.err.Error() }

@@ -29,7 +29,7 @@ func (m *Mailbox) relist(j *job) error {
 		}
 		if l, err = m.account.pool.acquire(j.ctx, want{box: m, fresh: true, hear: hear}); err != nil {
 			hear.unfollow()
-			return m.verdict(j, err, moves, 0)
+			return m.refused(j, err, moves, 0)
 		}
 		err = m.list(l)
 		l.release()
@@ -64,6 +64,18 @@ func (m *Mailbox) verdict(j *job, err error, moves uint32, age time.Duration) er
 		return errRenamed
 	}
 	return err
+}
+
+// refused is verdict where nothing was changed, so that a refusal which says nothing is
+// doubted once: a mailbox may have been deleted, and be there again when it is looked for.
+func (m *Mailbox) refused(j *job, err error, moves uint32, age time.Duration) error {
+	err = m.verdict(j, err, moves, age)
+	var status *imapconn.StatusError
+	if kind := KindOf(err); j.doubted || !errors.As(err, &status) || kind != IO && kind != NotExist {
+		return err
+	}
+	j.doubted = true
+	return &astrayError{err}
 }
 
 // list makes the index from what a fresh session says, of what has changed or of

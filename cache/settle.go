@@ -58,7 +58,7 @@ func (m *Mailbox) seek(ctx context.Context, j *job, s sought) (UIDValidity, UID,
 	moves := m.moves.Load()
 	l, err := m.account.pool.acquire(j.ctx, want{box: m})
 	if err != nil {
-		return 0, 0, m.verdict(j, err, moves, 0)
+		return 0, 0, m.refused(j, err, moves, 0)
 	}
 	defer l.release()
 	if err := l.client.Noop(ctx); err != nil { // alone: Dovecot hears at its end, not before a FETCH behind it

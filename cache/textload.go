@@ -135,7 +135,7 @@ func (t *texts) keep(l *load) {
 func (l *load) fetch() error {
 	moves := l.box.moves.Load()
 	if err := l.fetchAsNamed(); err != nil {
-		return l.box.verdict(l.job, err, moves, verdictAge)
+		return l.box.refused(l.job, err, moves, verdictAge)
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ func (m *Mailbox) writing(j *job, v UIDValidity) (*lease, error) {
 	moves := m.moves.Load()
 	l, err := m.account.pool.acquire(j.ctx, want{box: m, write: true})
 	if err != nil {
-		return nil, m.verdict(j, err, moves, 0)
+		return nil, m.refused(j, err, moves, 0)
 	}
 	switch {
 	case l.epoch.validity != v:
