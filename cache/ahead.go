@@ -32,7 +32,7 @@ type batch struct {
 	begun  time.Time
 }
 
-// opening notes that a message is opened, and fetches ahead of who does so if that is a
+// opened notes that a message is opened, and fetches ahead of who does so if that is a
 // scan. missed: its text is not there yet.
 func (m *Mailbox) opened(v UIDValidity, uid UID, missed bool) {
 	if m.lastOpened.Swap(uint32(uid)) == uint32(uid) && !missed {

@@ -274,3 +274,38 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("the server has %q", got)
 	}
 }
+
+// TestTheLimitThatAServerNames is for APPENDLIMIT (RFC 7889), that of the account: a text over
+// it is not sent. This server would take it.
+func TestTheLimitThatAServerNames(t *testing.T) {
+	needServers(t)
+	t.Parallel()
+	server := imaptest.StartDovecot(t, imaptest.DovecotOptions{NoTLS: true, ExtraConf: "imap_capability = +APPENDLIMIT=2000\n"})
+	a := account{server.Addr, server.User, server.Password}
+	proxy := imaptest.NewProxy(t, server.Addr)
+	m := writable(t, account{proxy.Addr, a.user, a.password})
+	small := writeText("small", strings.Repeat("few words\r\n", 100))
+	large := writeText("large", strings.Repeat("many words\r\n", 20_000))
+	if got := refusedWrite(t, small, m.path("INBOX", "small")); got != "OK" {
+		t.Errorf("a text under the limit: %s", got)
+	}
+	before := proxy.Counters().Up
+	if got := refusedWrite(t, large, m.path("INBOX", "large")); got != "close EFBIG" {
+		t.Errorf("a text over the limit: %s, want close EFBIG", got)
+	}
+	if n := proxy.Counters().Up - before; n > int64(len(large))/2 {
+		t.Errorf("%d octets were sent for it", n)
+	}
+	if owed, _ := spooled(t, m.home); len(owed) != 1 || owed[0].name != "large" {
+		t.Errorf("the spool holds %v, want large", owed)
+	}
+	if got := must(t, "cat", m.path("INBOX", "large")); got != large {
+		t.Errorf("under its name are %d octets", len(got))
+	}
+	if got := heldIn(t, a, "INBOX"); len(got) != 1 {
+		t.Errorf("the server has %d messages, want the small one", len(got))
+	}
+	if lines := m.warnings(t, "large"); len(lines) != 1 || !strings.Contains(lines[0], "no message so large") {
+		t.Errorf("the log says %q, want one line with what to do", lines)
+	}
+}
