@@ -23,10 +23,14 @@ const (
 // restic and borg decide by these fields.
 func (s *Server) messageAttr(b *binding, m cache.Message) fuse.Attr {
 	date := time.Unix(min(max(m.Date, 0), math.MaxUint32), 0) // 1970 … 2106
-	size := uint64(max(m.Size, 0))
+	a := s.fileAttr(messageInode(b.seed, m.UID), uint64(max(m.Size, 0)), date)
+	a.Valid = forever
+	return a
+}
+
+func (s *Server) fileAttr(inode, size uint64, date time.Time) fuse.Attr {
 	return fuse.Attr{
-		Valid:     forever,
-		Inode:     messageInode(b.seed, m.UID),
+		Inode:     inode,
 		Size:      size,
 		Blocks:    (size + statBlock - 1) / statBlock,
 		Atime:     date,

@@ -44,19 +44,7 @@ func (s *Server) localAttr(l *local) fuse.Attr {
 	if l.inode == 0 {
 		l.inode = s.newInode(l.file.id)
 	}
-	a := fuse.Attr{
-		Inode:     l.inode,
-		Size:      size,
-		Blocks:    (size + statBlock - 1) / statBlock,
-		Atime:     date,
-		Mtime:     date,
-		Ctime:     date,
-		Mode:      s.fileMode,
-		Nlink:     1,
-		Uid:       s.options.UID,
-		Gid:       s.options.GID,
-		BlockSize: preferredRead,
-	}
+	a := s.fileAttr(l.inode, size, date)
 	l.owner.apply(&a)
 	return a
 }
