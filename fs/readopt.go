@@ -35,12 +35,13 @@ func (s *Server) readoptText(ctx context.Context, text draft) bool {
 	name = strings.ReplaceAll(name, "/", "_")
 	if s.naming.isScratch(name) {
 		s.adopt(d, name, text, ref{})
+		text.Resume() // it was to have another name, and may have arrived
 		return true
 	}
 	return s.waits.spawn(func() {
 		d.box.Load(ctx) // if that fails a name may be taken that a message has
 		s.adopt(d, name, text, s.original(d, text))
-		text.Resume() // what was noted as sent may still have to be looked for
+		text.Resume() // adopt has nothing sent that may have arrived
 	})
 }
 

@@ -22,6 +22,7 @@ func TestFilterHidesWhatItIsTold(t *testing.T) {
 		"LIST-EXTENDED": `LIST (SUBSCRIBED) "" "*"`,
 		"LIST-STATUS":   `LIST "" "*" RETURN (STATUS (MESSAGES))`,
 		"LITERAL+":      "APPEND INBOX {3+}\r\nabc {3+}\r\ndef",
+		"LITERAL-":      "APPEND INBOX {3+}\r\nabc {3+}\r\ndef",
 		"MOVE":          "UID MOVE 99 INBOX",
 		"NAMESPACE":     "NAMESPACE",
 		"QRESYNC":       "ENABLE QRESYNC",

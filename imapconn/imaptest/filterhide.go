@@ -41,6 +41,7 @@ var buildingOn = map[string][]string{
 	"CONDSTORE":     {"QRESYNC"},
 	"ENABLE":        {"QRESYNC"},
 	"LIST-EXTENDED": {"LIST-STATUS"},
+	"LITERAL-":      {"LITERAL+"}, // which permits all that LITERAL- does
 }
 
 // uidCodes is what UIDPLUS lets a server say of APPEND, COPY and MOVE (RFC 4315 3).
