@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -139,5 +140,36 @@ func TestACrashForgetsNoEdit(t *testing.T) {
 				time.Sleep(50 * time.Millisecond)
 			}
 		})
+	}
+}
+
+// TestACrashWithinARenameIsFollowedUp kills a daemon when the last octet of a text has gone out
+// that a rename makes mail of: the next one finds out that the server has it.
+func TestACrashWithinARenameIsFollowedUp(t *testing.T) {
+	needServers(t)
+	t.Parallel()
+	server := imaptest.StartDovecot(t, imaptest.DovecotOptions{NoTLS: true})
+	a := account{server.Addr, server.User, server.Password}
+	proxy := imaptest.NewProxy(t, server.Addr)
+	home, url := t.TempDir(), "imap://"+a.user+"@"+proxy.Addr+"/"
+	d := startMount(t, t.TempDir(), home, url, a.password, "--tls", "none")
+	src := t.TempDir() + "/text"
+	if err := os.WriteFile(src, []byte(writeText("m", strings.Repeat("body\r\n", 100))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "cp", src, d.path("INBOX", ".new.part"))
+	proxy.AtUpload(imaptest.Uploaded, 200, func() { d.cmd.Process.Kill() })
+	if out, err := exec.Command("mv", d.path("INBOX", ".new.part"), d.path("INBOX", "new")).CombinedOutput(); err == nil {
+		t.Errorf("mv says that it is done: %s", out)
+	}
+	d.kill(t)
+	if owed, _ := spooled(t, home); len(owed) != 1 || owed[0].state != "unknown" && owed[0].state != "sending" {
+		t.Fatalf("the spool holds %v, want one that was being sent", owed)
+	}
+	d = startMount(t, t.TempDir(), home, url, a.password, "--tls", "none")
+	defer d.stop(t)
+	wantNothingOwed(t, home)
+	if got := heldIn(t, a, "INBOX"); len(got) != 1 {
+		t.Errorf("the server has %d messages, want 1", len(got))
 	}
 }
