@@ -203,7 +203,7 @@ func (t *transcriptSession) answer(command string) []transcriptLine {
 	case "LOGOUT":
 		return []transcriptLine{{send: "* BYE bye\r\n"}, {send: "$ OK bye\r\n"}}
 	}
-	return []transcriptLine{{send: "$ BAD not in the transcript\r\n"}}
+	return []transcriptLine{{send: "$ BAD not in the transcript: " + command + "\r\n"}}
 }
 
 // play says lines; it reports whether the connection goes on.
