@@ -163,6 +163,20 @@ func TestProxyRefuses(t *testing.T) {
 }
 
 // script answers whatever it is sent with the same words.
+// A connection that was taken just before is cut with the others, or refused.
+func TestProxyThatRefusesAndCutsLeavesNoConnection(t *testing.T) {
+	p := NewProxy(t, echo(t))
+	for range 300 {
+		c := dial(t, p.Addr)
+		p.Refuse(true)
+		p.Cut()
+		if err := ask(c, "x"); err == nil {
+			t.Fatal("a connection outlives refusal and cut")
+		}
+		p.Refuse(false)
+	}
+}
+
 func script(t *testing.T, words string) string {
 	return answering(t, func(c net.Conn) {
 		for b := make([]byte, 1); ; {
