@@ -48,14 +48,17 @@ func (m *Mailbox) verdict(j *job, err error, moves uint32, age time.Duration) er
 	if kind := KindOf(err); !errors.As(err, &status) || kind != IO && kind != NotExist {
 		return err
 	}
-	t := m.account.trees.refresh(j.ctx, age)
-	if t == nil && !m.gone.Load() && m.moves.Load() == moves {
-		// The tree is that young, and older than the refusal.
-		j.pause(age)
-		t = m.account.trees.refresh(j.ctx, age)
-	}
-	if t != nil {
-		t.await(j.ctx, "list", nil, 0)
+	// A listing that was under way before the refusal may still have the name.
+	trees, refused := &m.account.trees, time.Now()
+	for !m.gone.Load() && m.moves.Load() == moves && !j.over() {
+		if t := trees.refresh(j.ctx, age); t == nil {
+			j.pause(age)
+		} else if t.await(j.ctx, "list", nil, 0) != nil {
+			break
+		}
+		if trees.askedAt().After(refused) {
+			break
+		}
 	}
 	switch {
 	case m.gone.Load():
