@@ -199,14 +199,15 @@ func (m *fakeMailbox) kind(k cache.Kind) error {
 
 // A daemon is a mount that another process serves.
 type daemon struct {
-	t    testing.TB
-	dir  string
-	cmd  *exec.Cmd
-	in   io.WriteCloser
-	out  *bufio.Scanner
-	mu   sync.Mutex
-	log  bytes.Buffer
-	done chan struct{}
+	t      testing.TB
+	dir    string
+	device string // of the mount, major:minor
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	out    *bufio.Scanner
+	mu     sync.Mutex
+	log    bytes.Buffer
+	done   chan struct{}
 }
 
 // startDaemon mounts an empty account; the test fills it. At the end of the test
@@ -237,7 +238,31 @@ func startDaemon(t testing.TB, o Options) *daemon {
 	if !d.out.Scan() {
 		t.Fatalf("the mount did not start: %s", d.logged())
 	}
+	if m, err := findMount(d.dir); err == nil && m != nil {
+		d.device = fmt.Sprintf("%d:%d", m.Major, m.Minor)
+	}
 	return d
+}
+
+// holders says who has the mount still: processes in whose mount namespace it is to be
+// seen, and files of it that are open.
+func (d *daemon) holders() string {
+	var all []string
+	for _, links := range []string{"/proc/[0-9]*/fd/*", "/proc/[0-9]*/cwd", "/proc/[0-9]*/root", "/proc/[0-9]*/exe"} {
+		names, _ := filepath.Glob(links)
+		for _, name := range names {
+			if to, err := os.Readlink(name); err == nil && strings.HasPrefix(to, d.dir) {
+				all = append(all, name+" is "+to)
+			}
+		}
+	}
+	tables, _ := filepath.Glob("/proc/[0-9]*/mountinfo")
+	for _, table := range tables {
+		if t, err := os.ReadFile(table); err == nil && d.device != "" && bytes.Contains(t, []byte(" "+d.device+" ")) {
+			all = append(all, table+" has it")
+		}
+	}
+	return strings.Join(all, ", ")
 }
 
 func needFUSE(t testing.TB) {
@@ -276,9 +301,10 @@ func (d *daemon) stop() {
 			d.t.Errorf("the serving process: %v\n%s", err, d.logged())
 		}
 	case <-time.After(20 * time.Second):
+		holders := d.holders()
 		d.cmd.Process.Signal(syscall.SIGQUIT)
 		<-ended
-		d.t.Errorf("the serving process did not end:\n%s", d.logged())
+		d.t.Errorf("the serving process did not end; who has the mount: %q\n%s", holders, d.logged())
 	}
 	if m, err := findMount(d.dir); err != nil || m != nil {
 		exec.Command("fusermount3", "-u", "-z", d.dir).Run()

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"imapfs/imapconn/imaptest"
 )
@@ -93,6 +94,24 @@ func installedKind(start func(imaptest.TB) *imaptest.Installed) func(t testing.T
 		t.Helper()
 		s := start(t)
 		return account{s.Addr, s.User, s.Password}
+	}
+}
+
+// A server of the tests in a mount namespace of its own is started while others have
+// imapfs mounted. Their daemons end all the same when that is unmounted: a copy of the
+// mount in the namespace would keep them.
+func TestServersInNamespacesHoldNoMount(t *testing.T) {
+	needServers(t)
+	t.Parallel()
+	s := imaptest.NewScripted(t)
+	s.Mailbox("INBOX")
+	d := mountPlain(t, s.Addr, s.User, s.Password)
+	imaptest.StartCourier(t)
+	must(t, "fusermount3", "-u", d.dir)
+	select {
+	case <-d.done:
+	case <-time.After(20 * time.Second):
+		t.Error("it is unmounted, and its daemon goes on")
 	}
 }
 

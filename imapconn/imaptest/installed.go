@@ -54,6 +54,14 @@ func StartMailutils(tb TB, boxes string) *Installed {
 // installedStart bounds the wait for the greeting.
 const installedStart = 20 * time.Second
 
+// apart begins each script. A mount namespace has copies of all that is mounted; one of a
+// mount of imapfs would hold its daemon for as long as the server runs, after it was
+// unmounted where it is used.
+const apart = `set -eu
+mount --make-rprivate /
+umount --all --types fuse.imapfs --lazy --no-canonicalize --internal-only || :
+`
+
 func startInstalled(tb TB, name string, packages []string, env ...string) *Installed {
 	tb.Helper()
 	if os.Geteuid() != 0 {
@@ -82,7 +90,7 @@ func startInstalled(tb TB, name string, packages []string, env ...string) *Insta
 		tb.Fatal(err)
 	}
 	defer log.Close()
-	cmd := exec.Command("sh", "-c", string(script))
+	cmd := exec.Command("sh", "-c", apart+string(script))
 	cmd.Env = append(os.Environ(), append(env, "DIR="+dir, "PORT="+strconv.Itoa(port), "PKGS="+pkgs,
 		"LOGIN="+s.User, "PASSWORD="+s.Password, "USER_ID="+plainUser(tb))...)
 	cmd.Stdout, cmd.Stderr = log, log

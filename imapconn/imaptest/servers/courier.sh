@@ -1,8 +1,6 @@
 # Courier IMAP. Its paths are compiled in, so it runs in a mount namespace, with
 # overlays over /etc and /usr; nothing outside of $DIR changes.
 # $DIR, $PORT, $PKGS, $USER_ID, $LOGIN and $PASSWORD come from the test.
-set -eu
-mount --make-rprivate /
 uid=$(id -u "$USER_ID") gid=$(id -g "$USER_ID")
 etc=$DIR/etc/courier
 mkdir -p "$etc" "$DIR/work" "$DIR/Maildir/cur" "$DIR/Maildir/new" "$DIR/Maildir/tmp"

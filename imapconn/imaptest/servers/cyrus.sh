@@ -1,7 +1,5 @@
 # Cyrus IMAP, in the foreground, in a mount namespace. Any password is right.
 # $DIR, $PORT, $PKGS and $USER_ID come from the test.
-set -eu
-mount --make-rprivate /
 mkdir -p "$DIR/conf" "$DIR/mail" "$DIR/run" "$DIR/pkgs"
 cat >"$DIR/imapd.conf" <<CONF
 configdirectory: $DIR/conf

@@ -2,8 +2,6 @@
 # runs in a mount namespace, with overlays over /etc and /usr; nothing outside of
 # $DIR changes.
 # $DIR, $PORT, $PKGS, $LOGIN, $PASSWORD and $TYPE (maildir, mbox) come from the test.
-set -eu
-mount --make-rprivate /
 uid=30001
 mkdir -p "$DIR/etc" "$DIR/work" "$DIR/home" "$DIR/spool"
 case $TYPE in
