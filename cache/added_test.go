@@ -97,3 +97,59 @@ func TestEachTextIsSentWithADate(t *testing.T) {
 		}
 	}))
 }
+
+// Whoever looks after a text has arrived whose UID the server does not say sees it, also
+// where somebody has asked before and has no answer yet.
+func TestAnArrivalIsSeenByWhoeverLooksNext(t *testing.T) {
+	t.Parallel()
+	s := imaptest.NewScripted(t)
+	s.Capabilities("IMAP4rev1 UNSELECT")
+	in := s.Mailbox("INBOX")
+	in.Add(text(1, 1000))
+	a := openScripted(t, s)
+	m := box(t, a, "INBOX")
+	mustLoad(t, m)
+
+	asked, answer := make(chan struct{}), make(chan struct{})
+	s.On("NOOP", func(c *imaptest.Call) {
+		s.On("NOOP", nil)
+		close(asked)
+		<-answer
+		c.Done("OK nothing had come")
+	})
+	m.news.Store(true)
+	first := make(chan error, 1)
+	go func() {
+		_, err := m.Load(within(t, short))
+		first <- err
+	}()
+	<-asked
+	uid := in.Add(text(2, 1000))
+	m.added(m.current.Load().wire, newRecord(0, 1000, 0, 0), nil)
+
+	m.looks.mu.Lock()
+	j := m.looks.job
+	m.looks.mu.Unlock()
+	until := func() time.Time {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		return j.until
+	}
+	before := until()
+	seen := make(chan bool, 1)
+	go func() {
+		snap, err := m.Load(within(t, 2*short)) // longer than the first: so one sees that it waits
+		if err != nil {
+			t.Error(err)
+		}
+		seen <- err == nil && snap.find(uid) != nil
+	}()
+	eventually(t, short, "both wait", func() bool { return until().After(before) })
+	close(answer)
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+	if !<-seen {
+		t.Error("what had arrived before is not in the listing")
+	}
+}

@@ -36,11 +36,22 @@ func (m *Mailbox) Load(ctx context.Context) (*Snapshot, error) {
 	if s := m.fresh(); s != nil {
 		return s, nil
 	}
-	j := m.join(ctx)
-	if err := j.await(ctx, "load", m, 0); err != nil {
+	if err := m.ask(ctx, "load"); err != nil {
 		return nil, err
 	}
 	return m.Snapshot(), nil
+}
+
+// ask waits until the server was asked. What was under way may have asked before something
+// was put in of which we know the server has it, but not the UID: then once more.
+func (m *Mailbox) ask(ctx context.Context, op string) error {
+	for range 2 {
+		j, early := m.join(ctx)
+		if err := j.await(ctx, op, m, 0); err != nil || !early {
+			return err
+		}
+	}
+	return nil
 }
 
 // fresh gives the snapshot if it is being kept fresh.
@@ -58,20 +69,23 @@ func (m *Mailbox) fresh() *Snapshot {
 	return s.visible()
 }
 
-// join has a reader wait for work that asks the server.
-func (m *Mailbox) join(ctx context.Context) *job {
+// join has a reader wait for work that asks the server. early: it may have asked before
+// there was the news that there is.
+func (m *Mailbox) join(ctx context.Context) (j *job, early bool) {
 	m.looks.mu.Lock()
 	defer m.looks.mu.Unlock()
 	if m.looks.job == nil {
 		m.startLooking(true)
 	} else if !m.looks.asking {
 		m.looks.verify = true
+	} else {
+		early = m.news.Load() // whoever asks takes it back before he does
 	}
-	j := m.looks.job
+	j = m.looks.job
 	m.looks.waited = true
 	wake(m.looks.hurry)
 	j.join(ctx, m.account.cfg.Timeout)
-	return j
+	return j, early
 }
 
 // stir has somebody look at what was heard, without anybody waiting for it.

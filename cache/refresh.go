@@ -132,7 +132,7 @@ func (m *Mailbox) anew(ctx context.Context, start time.Time) error {
 			return nil
 		}
 		m.distrust()
-		if err := m.join(ctx).await(ctx, "refresh", m, 0); err != nil {
+		if err := m.ask(ctx, "refresh"); err != nil {
 			return err
 		}
 	}

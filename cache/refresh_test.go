@@ -25,7 +25,7 @@ func withoutIDLE(t *testing.T) (*imaptest.Scripted, *Account) {
 		s.Mailbox(name).Add(text(1, 100))
 	}
 	a := openScripted(t, s)
-	if err := box(t, a, "Old").join(t.Context()).await(t.Context(), "load", nil, 0); err != nil { // not touched
+	if err := box(t, a, "Old").ask(t.Context(), "load"); err != nil { // not touched
 		t.Fatal(err)
 	}
 	for _, name := range []string{"INBOX", "Sent"} {

@@ -83,7 +83,7 @@ func wantShown(t testing.TB, m *Mailbox, want []string) {
 func relook(t testing.TB, m *Mailbox) {
 	t.Helper()
 	ctx := within(t, patient)
-	if err := m.join(ctx).await(ctx, "load", m, 0); err != nil {
+	if err := m.ask(ctx, "load"); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -232,7 +232,7 @@ func (w *watching) idle() (idled, yielded bool, err error) {
 		if !w.first() && (a.notices.stand() || !a.pool.hasRoom()) {
 			return false, true, nil
 		}
-		if err := m.join(w.ctx).await(w.ctx, "watch", m, 0); err != nil {
+		if err := m.ask(w.ctx, "watch"); err != nil {
 			return false, false, err
 		}
 		if l = a.followed(m); l == nil {
