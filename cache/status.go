@@ -11,8 +11,9 @@ import (
 // Status is what an account is doing, from memory.
 type Status struct {
 	Since time.Time `json:"since"` // when it was opened
-	// In and Out are the octets that came and went since, over all connections, TLS
-	// and all; of logins that failed they do not count.
+	// In and Out are the octets that came and went since on the wire, over all
+	// connections, TLS and all, compressed where they are; of logins that failed they
+	// do not count.
 	In  int64 `json:"octets_in"`
 	Out int64 `json:"octets_out"`
 
@@ -43,11 +44,12 @@ type Status struct {
 
 // ConnectionStatus is one connection to the server.
 type ConnectionStatus struct {
-	Addr    string `json:"addr"`             // host:port
-	TLS     string `json:"tls,omitzero"`     // the version; empty: in the clear
-	Mailbox string `json:"mailbox,omitzero"` // selected; decoded, levels joined with /
-	Users   int    `json:"users"`            // who use it now, without the one who idles
-	Idling  bool   `json:"idling"`
+	Addr       string `json:"addr"`                // host:port
+	TLS        string `json:"tls,omitzero"`        // the version; empty: in the clear
+	Compressed bool   `json:"compressed,omitzero"` // RFC 4978
+	Mailbox    string `json:"mailbox,omitzero"`    // selected; decoded, levels joined with /
+	Users      int    `json:"users"`               // who use it now, without the one who idles
+	Idling     bool   `json:"idling"`
 	// Notices: the server tells there, by NOTIFY, what changes anywhere (RFC 5465).
 	Notices bool      `json:"notices"`
 	Since   time.Time `json:"since"`
@@ -184,7 +186,7 @@ func (p *pool) status(s *Status) (watched map[*Mailbox]bool) {
 		was := c.Stats()
 		st := &conns[i]
 		st.Addr, st.TLS, st.Since, st.In, st.Out = was.Addr, was.TLS, was.Since, was.In, was.Out
-		st.RoundTrip = was.RoundTrip.Seconds()
+		st.RoundTrip, st.Compressed = was.RoundTrip.Seconds(), was.Compressed
 		s.In += was.In
 		s.Out += was.Out
 	}

@@ -33,12 +33,14 @@ type Client struct {
 	clock      clock         // when an octet last moved on raw
 	traffic    Traffic       // on raw
 	tlsVersion atomic.Uint32 // 0: in the clear
+	compressed atomic.Bool
+	gains      *Compression // is told how fast texts come; nil: nobody asks
 
 	group sync.WaitGroup
 	wake  chan struct{} // tells the writer to look again; holds one
 	done  chan struct{} // closed when err is set
 
-	// The writing goroutine's own; the reader's while STARTTLS is alone.
+	// The writing goroutine's own; the reader's while STARTTLS or COMPRESS is alone.
 	sink  *sink
 	timer *time.Timer
 	held  held
@@ -46,10 +48,12 @@ type Client struct {
 	probing bool // the kernel asks every two seconds
 
 	// The reading goroutine's own.
+	conn   net.Conn // above TLS, below compression
 	dec    *imapwire.Decoder
 	flags  imapwire.FlagTable
 	answer fetchAnswer
 	alerts int
+	stream stream
 
 	unproved bool // STARTTLS is to come: nobody knows who speaks
 

@@ -57,6 +57,7 @@ func (d *Dialer) newClient() *Client {
 		host:    d.Host,
 		timeout: d.Timeout,
 		log:     d.Logger,
+		gains:   d.Compression,
 		wake:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
 		clock:   clock{start: time.Now()},
@@ -80,6 +81,7 @@ func (d *Dialer) newClient() *Client {
 
 // start begins to read and write. The server owes a greeting.
 func (c *Client) start(conn net.Conn) (greeted *command) {
+	c.conn = conn
 	c.dec = imapwire.NewDecoder(c.traced(conn))
 	c.sink = newSink(conn, c.trace)
 	greeted = &command{op: "greeting", alone: true, answer: &greeting{}, done: make(chan struct{})}
@@ -116,6 +118,9 @@ func (d *Dialer) open(ctx context.Context, c *Client, greeted *command) error {
 		}
 	}
 	if err := c.inTime(ctx, c.knowCaps); err != nil {
+		return err
+	}
+	if err := c.inTime(ctx, func(ctx context.Context) error { return d.compress(ctx, c) }); err != nil {
 		return err
 	}
 	return c.inTime(ctx, c.introduce)

@@ -51,6 +51,8 @@ type Dialer struct {
 	Traffic *Traffic
 	// Bandwidth bounds what moves on all connections together. Nil: nothing does.
 	Bandwidth *Bandwidth
+	// Compression says which connections are compressed. Nil: none.
+	Compression *Compression
 	// DialContext replaces net.Dialer, for tests and proxies. It may be called by
 	// several goroutines, and once more while a call has no answer. Keep-alive and
 	// the kernel's time limit are set where it returns a *net.TCPConn.

@@ -145,7 +145,9 @@ func (c *Client) readText(a *fetchAnswer, section string, origin int64, whole bo
 			d.SkipLiteral(n)
 			t.Err = ErrTooLarge
 		default:
+			c.stream.begins()
 			t.Chunks = readChunks(d, n, chunk)
+			c.stream.octets += n
 		}
 	}
 	if wanted {

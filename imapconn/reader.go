@@ -149,6 +149,9 @@ func (c *Client) tagged() {
 			result = err
 		}
 	}
+	if _, texts := cmd.answer.(*textAnswer); texts {
+		c.streamed()
+	}
 	c.land(cmd, result)
 }
 

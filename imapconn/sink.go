@@ -12,8 +12,9 @@ import (
 // sink is what the writing goroutine writes to: buffered, traced.
 type sink struct {
 	w     *bufio.Writer
+	z     *deflater // below w; nil: what is written goes as it is
 	trace *tracer
-	mu    sync.Mutex // orders reset after the flush that it answers
+	mu    sync.Mutex // orders reset and compress after the flush that they answer
 }
 
 func newSink(w io.Writer, t *tracer) *sink {
@@ -78,7 +79,10 @@ func (s *sink) secret(line string) {
 func (s *sink) flush() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.w.Flush()
+	if err := s.w.Flush(); err != nil || s.z == nil {
+		return err
+	}
+	return s.z.flush()
 }
 
 // reset goes on with another writer; nothing is buffered then. The reading
@@ -88,4 +92,12 @@ func (s *sink) reset(w io.Writer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.w.Reset(w)
+}
+
+// compress goes on with compressed octets, as reset does.
+func (s *sink) compress(w io.Writer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.z = newDeflater(w)
+	s.w.Reset(s.z)
 }

@@ -29,6 +29,7 @@ func (d *Dialer) startTLS(ctx context.Context, c *Client) error {
 				c.dec.Fail(err)
 				return err
 			}
+			c.conn = conn
 			c.dec.Reset(c.traced(conn))
 			c.sink.reset(conn)
 			c.forgetClear()

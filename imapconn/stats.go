@@ -13,7 +13,10 @@ type Stats struct {
 	Addr  string    // of the server, host:port
 	TLS   string    // the version, "TLS 1.3"; empty: in the clear
 	Since time.Time // when it was begun
-	// In and Out are the octets that came and went, TLS and all.
+	// Compressed: what moves is compressed (RFC 4978).
+	Compressed bool
+	// In and Out are the octets that came and went on the wire: TLS and all, and
+	// compressed where the connection is.
 	In, Out int64
 	// RoundTrip is the kernel's estimate for the TCP connection, which may end at a
 	// proxy; 0: not known.
@@ -28,6 +31,8 @@ func (c *Client) Stats() Stats {
 		In:        c.traffic.In(),
 		Out:       c.traffic.Out(),
 		RoundTrip: roundTrip(c.raw),
+
+		Compressed: c.compressed.Load(),
 	}
 	if v := c.tlsVersion.Load(); v != 0 {
 		s.TLS = tls.VersionName(uint16(v))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"unicode"
 	"unicode/utf8"
@@ -26,6 +27,8 @@ type tracer struct {
 	mu      sync.Mutex // guards the rest; before shared
 	in, out []byte     // lines not ended yet
 	secrets [][]byte   // blanked in what the server says: some repeat a command they refuse
+	last    string     // how the last line begins that is to be understood, in capitals; empty: none
+	muted   bool       // that line has come
 }
 
 // hide keeps secrets out of what the server says from now on; none shows all
@@ -44,6 +47,27 @@ func (t *tracer) hide(secrets ...string) {
 	}
 }
 
+// upTo has nothing shown of what comes behind the line that begins with these words,
+// in capitals: it is compressed. What resume sees is plain again.
+func (t *tracer) upTo(words string) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.last = strings.ToUpper(words)
+}
+
+// resume shows all again. The reader calls it, before it reads on.
+func (t *tracer) resume() {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.last, t.muted = "", false
+}
+
 // sent records octets for the server; secrets are blanked by who calls.
 func (t *tracer) sent(p []byte) {
 	t.mu.Lock()
@@ -55,6 +79,9 @@ func (t *tracer) sent(p []byte) {
 func (t *tracer) received(p []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.muted {
+		return
+	}
 	t.in = t.lines('<', append(t.in, p...), t.secrets)
 }
 
@@ -76,6 +103,10 @@ func (t *tracer) lines(way byte, p []byte, secrets [][]byte) []byte {
 		t.shared.Lock()
 		fmt.Fprintf(t.w, "%d %c %s\n", t.conn, way, printable(line))
 		t.shared.Unlock()
+		if t.last != "" && way == '<' && strings.HasPrefix(strings.ToUpper(string(line[:min(len(line), len(t.last))])), t.last) {
+			t.muted = true
+			return p[:0]
+		}
 		rest = rest[n:]
 	}
 }

@@ -80,7 +80,8 @@ func (tr *trial) remount(t *testing.T) {
 	if tr.mount != nil {
 		tr.mount.stop(t)
 	}
-	tr.mount = startMount(t, tr.dir, tr.home(), "imap://"+tr.acc.user+"@"+tr.proxy.Addr+"/", tr.acc.password, "--tls", "none", "--poll", "1s")
+	flags := append([]string{"--tls", "none", "--poll", "1s"}, tr.kind.flags...)
+	tr.mount = startMount(t, tr.dir, tr.home(), "imap://"+tr.acc.user+"@"+tr.proxy.Addr+"/", tr.acc.password, flags...)
 }
 
 // wire is the name on the wire of a mailbox given by its decoded levels.

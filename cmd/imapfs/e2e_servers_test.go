@@ -34,6 +34,8 @@ type serverKind struct {
 	settles bool
 	// shuffles: a message has another date, or another UID, in each session.
 	shuffles bool
+	// flags are the mount's, beside those that it needs.
+	flags []string
 	// addsHeader: the server puts fields of its own into headers.
 	addsHeader bool
 }
@@ -56,6 +58,9 @@ var memoryLies = map[string]string{
 	"texts": "The server's sizes of some malformed messages are wrong; each is right from the first read on.",
 	"rsync": "Messages whose size was wrong are moved once more after a remount.",
 }
+
+// compressed has a mount ask for compression.
+var compressed = []string{"--compress", "on"}
 
 func dovecotKind(o imaptest.DovecotOptions, filter *imaptest.FilterOptions) func(t testing.TB) account {
 	return func(t testing.TB) account {
@@ -128,6 +133,8 @@ func serverKinds() []serverKind {
 		{name: "Dovecot, mdbox, delimiter `.`", few: true, delimiter: ".",
 			start: dovecotKind(imaptest.DovecotOptions{Separator: '.', ExtraConf: mdbox}, nil), deviates: mdboxLoses},
 		{name: "Cyrus", delimiter: "/", start: installedKind(imaptest.StartCyrus)},
+		{name: "Dovecot, compressed", delimiter: "/", start: dovecotKind(imaptest.DovecotOptions{}, nil), flags: compressed},
+		{name: "Cyrus, compressed", delimiter: "/", start: installedKind(imaptest.StartCyrus), flags: compressed},
 		{name: "Courier", delimiter: ".", prefix: "INBOX.", start: installedKind(imaptest.StartCourier)},
 		{name: "GNU mailutils, Maildir", delimiter: "/", start: mailutilsKind("maildir"), settles: true, shuffles: true,
 			deviates: map[string]string{"texts": mailutilsShuffles, "leaves": mailutilsShuffles, "rsync": mailutilsShuffles,

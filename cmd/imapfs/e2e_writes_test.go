@@ -127,7 +127,7 @@ func checkWrites(t *testing.T, k serverKind) {
 			fillWritten(tr.client, tr.wire(box(i, what)), map[string]string{"here": "", "other": "o"}[what])
 		}
 	}
-	d := startMount(t, tr.dir, tr.home(), "imap://"+tr.acc.user+"@"+tr.acc.addr+"/", tr.acc.password, "--tls", "none")
+	d := startMount(t, tr.dir, tr.home(), "imap://"+tr.acc.user+"@"+tr.acc.addr+"/", tr.acc.password, append([]string{"--tls", "none"}, k.flags...)...)
 	defer d.stop(t)
 	dir := func(name string) string {
 		return d.path(append(strings.FieldsFunc(k.prefix, func(c rune) bool { return c == '.' }), name)...)

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"imapfs/cache"
+	"imapfs/imapconn"
 )
 
 // options is everything that can be said about a mount, but for secrets. The
@@ -34,6 +35,7 @@ type options struct {
 	Poll        time.Duration
 	BWLimit     octets // a second, each way; 0: none
 	DailyLimit  octets // from the server in 24 hours; 0: none
+	Compress    compress
 	Exclude     []string
 	Shared      bool
 
@@ -67,7 +69,7 @@ const (
 func newOptions() *options {
 	return &options{
 		Connections: defaultConnections, Timeout: defaultTimeout, Poll: defaultPoll,
-		OnDelete: onDeleteExpunge, UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Umask: defaultUmask,
+		Compress: compressOff, OnDelete: onDeleteExpunge, UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Umask: defaultUmask,
 	}
 }
 
@@ -86,6 +88,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.DurationVar(&o.Poll, "poll", o.Poll, "look for new mail so often where the server does not tell")
 	f.Var(&o.BWLimit, "bwlimit", "move at most so many octets a second each way, as 512K or 2M")
 	f.Var(&o.DailyLimit, "daily-limit", "fetch at most so much in 24 hours, all mounts of the account together (Gmail allows 2500M)")
+	f.Var(&o.Compress, "compress", "ask the server to compress: on, off, or auto, where a slow line is measured to gain by it")
 	f.StringArrayVar(&o.Exclude, "exclude", nil, "leave out mailboxes that match `PATTERN` (* and %, ! to keep; the last match counts; repeatable)")
 	f.BoolVar(&o.Shared, "shared", false, "show other users' and shared mailboxes, too")
 	f.StringVar(&o.Suffix, "suffix", "", "ends the name of each message, as .eml")
@@ -202,6 +205,38 @@ func (m *tlsMode) Set(s string) error {
 
 func (m *tlsMode) String() string { return string(*m) }
 func (m *tlsMode) Type() string   { return "MODE" }
+
+// compress is the value of --compress.
+type compress string
+
+const (
+	compressAuto compress = "auto"
+	compressOn   compress = "on"
+	compressOff  compress = "off"
+)
+
+func (c *compress) Set(s string) error {
+	switch v := compress(s); v {
+	case compressAuto, compressOn, compressOff:
+		*c = v
+		return nil
+	}
+	return fmt.Errorf("not a way to compress (write auto, on or off)")
+}
+
+func (c *compress) String() string { return string(*c) }
+func (c *compress) Type() string   { return "WHEN" }
+
+// rule is what package imapconn calls it.
+func (c compress) rule() *imapconn.Compression {
+	switch c {
+	case compressOn:
+		return imapconn.CompressAlways()
+	case compressAuto:
+		return imapconn.CompressWhereItPays()
+	}
+	return nil
+}
 
 // octal is the value of --umask.
 type octal uint32

@@ -191,6 +191,7 @@ func newDialer(o *options, s *secrets, log *slog.Logger) (*imapconn.Dialer, erro
 		Logger:      log,
 		Timeout:     o.Timeout,
 		Traffic:     new(imapconn.Traffic),
+		Compression: o.Compress.rule(),
 	}
 	if o.BWLimit > 0 {
 		d.Bandwidth = imapconn.NewBandwidth(int64(o.BWLimit))

@@ -146,7 +146,7 @@ func showTable(w *bytes.Buffer, answer []byte) error {
 		row("CONNECTION", "TLS", "MAILBOX", "USE", "SINCE", "IN", "OUT", "ROUND TRIP")
 	}
 	for _, c := range r.Connections {
-		row(c.Addr, cmp.Or(c.TLS, "none"), cmp.Or(c.Mailbox, "-"), use(c), span(r.Time.Sub(c.Since)), size(c.In), size(c.Out), roundTrip(c.RoundTrip))
+		row(c.Addr, layers(c), cmp.Or(c.Mailbox, "-"), use(c), span(r.Time.Sub(c.Since)), size(c.In), size(c.Out), roundTrip(c.RoundTrip))
 	}
 	table.Flush()
 
@@ -177,6 +177,15 @@ func showTable(w *bytes.Buffer, answer []byte) error {
 		row(ago(e.Last), fmt.Sprint(e.Count), e.Errno, e.Text)
 	}
 	return table.Flush()
+}
+
+// layers says what is between IMAP and TCP.
+func layers(c cache.ConnectionStatus) string {
+	tls := cmp.Or(c.TLS, "none")
+	if c.Compressed {
+		return tls + ", DEFLATE"
+	}
+	return tls
 }
 
 // use says what a connection is used for.

@@ -39,6 +39,13 @@ func (d *Decoder) Reset(r io.Reader) {
 	d.win, d.pos, d.line, d.err = nil, 0, 0, nil
 }
 
+// Buffered is what has come behind what was read. It holds until the next call.
+func (d *Decoder) Buffered() []byte {
+	d.sync()
+	all, _ := d.br.Peek(d.br.Buffered())
+	return all
+}
+
 // Err returns the first error: io.EOF or the connection's own, a SyntaxError
 // or a LimitError.
 func (d *Decoder) Err() error { return d.err }
