@@ -93,9 +93,9 @@ type deflater struct {
 	dirty bool // something was written since the last flush
 }
 
-// newDeflater writes compressed octets to w. They are compressed in the fastest way:
-// commands are short and alike, and for texts of mail it saves nearly as much as the
-// best.
+// newDeflater writes compressed octets to w; it takes 1.2 MB of memory. They are
+// compressed in the fastest way: commands are short and alike, and for texts of mail
+// it saves nearly as much as the best.
 func newDeflater(w io.Writer) *deflater {
 	out := bufio.NewWriterSize(w, compressedOctets)
 	z, _ := flate.NewWriter(out, flate.BestSpeed) // its one error is about the level

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -36,11 +37,13 @@ func (d *deflated) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// compressed is what a server sends that compresses these words, whole.
-func compressed(words string) []byte {
+// compressed is what a server sends that compresses these words so many times.
+func compressed(words string, times int) []byte {
 	var b bytes.Buffer
 	z, _ := flate.NewWriter(&b, flate.DefaultCompression)
-	io.WriteString(z, words)
+	for range times {
+		io.WriteString(z, words)
+	}
 	z.Flush()
 	return b.Bytes()
 }
@@ -191,7 +194,7 @@ func TestABrokenCompressedStreamIsAnError(t *testing.T) {
 		want   string
 	}{
 		"cut at a flush":     {func(p *peer, z *deflated) { p.raw(half) }, "server closed the connection"},
-		"cut within a block": {func(p *peer, z *deflated) { all := compressed(half); z.Conn.Write(all[:len(all)-20]) }, "server closed the connection"},
+		"cut within a block": {func(p *peer, z *deflated) { all := compressed(half, 1); z.Conn.Write(all[:len(all)-20]) }, "server closed the connection"},
 		"no DEFLATE":         {func(p *peer, z *deflated) { p.raw(half); z.Conn.Write([]byte{0xff, 0xff, 0xff}) }, "no DEFLATE at compressed octet"},
 		"plain again": {func(p *peer, z *deflated) {
 			p.raw(half)
@@ -214,6 +217,45 @@ func TestABrokenCompressedStreamIsAnError(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A thousand octets come of one on the wire. What they make counts as if it had come
+// plain.
+func TestADeflateBombIsHeldToTheLimits(t *testing.T) {
+	bomb := compressed(strings.Repeat("x", 64<<10), 640) // 40 MiB, over MaxLine
+	for limit, first := range map[string]string{
+		"MaxLine/text":   "* OK ",
+		"MaxToken/atom":  "* LIST (",
+		"MaxToken/quote": "* LIST () \"/\" \"",
+	} {
+		t.Run(limit, func(t *testing.T) {
+			checkLimit(t, limit, examinedDeflated(t, "1", func(p *peer) {
+				p.hear("NOOP")
+				p.raw(first)
+				p.conn.(*deflated).Conn.Write(bomb)
+			}))
+		})
+	}
+	t.Run("text", func(t *testing.T) {
+		c := examinedDeflated(t, "1", func(p *peer) {
+			tag := p.hear("UID FETCH 1 (UID BODY.PEEK[])")
+			p.raw(fmt.Sprintf("* 1 FETCH (UID 1 BODY[] {%d}\r\n", 40<<20))
+			z := p.conn.(*deflated)
+			z.Conn.Write(bomb)
+			z.z.Reset(z.Conn) // which knows nothing of the bomb
+			p.say(")", tag+" OK done")
+		})
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		got, err := texts(t.Context(), c, UIDSet{{First: 1, Last: 1}}, Part{Limit: 1 << 20})
+		runtime.ReadMemStats(&after)
+		if err != nil || len(got) != 1 || !errors.Is(got[0].Err, ErrTooLarge) {
+			t.Errorf("%+v, %v", got, err)
+		}
+		if grown := after.TotalAlloc - before.TotalAlloc; grown > 2<<20 {
+			t.Errorf("it took %d octets", grown)
+		}
+	})
 }
 
 func TestDovecotTakesAMessageInCompressedOctets(t *testing.T) {
@@ -318,7 +360,7 @@ func readAnswers(r io.Reader, n int) (came int) {
 func TestACompressedTextAllocatesNoMoreThanAPlainOne(t *testing.T) {
 	const n = 1000
 	words := answers(n)
-	packed := compressed(words)
+	packed := compressed(words, 1)
 	read := func(r func() io.Reader) float64 {
 		return testing.AllocsPerRun(3, func() {
 			if came := readAnswers(r(), n); came != n {
@@ -337,7 +379,7 @@ func TestACompressedTextAllocatesNoMoreThanAPlainOne(t *testing.T) {
 func BenchmarkCompressedTexts(b *testing.B) {
 	const n = 1000
 	words := answers(n)
-	packed := compressed(words)
+	packed := compressed(words, 1)
 	for name, r := range map[string]func() io.Reader{
 		"plain":   func() io.Reader { return strings.NewReader(words) },
 		"deflate": func() io.Reader { return &inflater{flate.NewReader(bytes.NewReader(packed))} },

@@ -61,13 +61,23 @@ func TestDovecotGivesEveryOctetOverEveryKindOfConnection(t *testing.T) {
 	}
 	s, mail := dovecot(t, 60)
 	s.Deliver(t, "Entwürfe/2024", mail[0])
+	pressed := func(d *Dialer) *Dialer {
+		d.Compression = CompressAlways()
+		return d
+	}
 	for name, d := range map[string]*Dialer{
-		"implicit": toDovecot(t, s, s.TLSAddr, TLSImplicit),
-		"STARTTLS": toDovecot(t, s, s.Addr, TLSStartTLS),
-		"plain":    toDovecot(t, s, s.Addr, TLSNone),
+		"implicit":             toDovecot(t, s, s.TLSAddr, TLSImplicit),
+		"STARTTLS":             toDovecot(t, s, s.Addr, TLSStartTLS),
+		"plain":                toDovecot(t, s, s.Addr, TLSNone),
+		"implicit, compressed": pressed(toDovecot(t, s, s.TLSAddr, TLSImplicit)),
+		"STARTTLS, compressed": pressed(toDovecot(t, s, s.Addr, TLSStartTLS)),
+		"plain, compressed":    pressed(toDovecot(t, s, s.Addr, TLSNone)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := dial(t, d)
+			if c.Stats().Compressed != (d.Compression != nil) {
+				t.Errorf("%+v", c.Stats())
+			}
 			list, err := c.List(t.Context(), "", "*")
 			if err != nil || !slices.ContainsFunc(list, func(l ListData) bool {
 				return l.Name == "Entw&APw-rfe/2024" && l.Delimiter == '/'

@@ -15,15 +15,20 @@ func TestStatsSayWhatWentOverTheSocket(t *testing.T) {
 	for _, tt := range []struct {
 		name, addr, version string
 		mode                TLSMode
+		compression         *Compression
 	}{
-		{"implicit", s.TLSAddr, "TLS 1.3", TLSImplicit},
-		{"STARTTLS", s.Addr, "TLS 1.3", TLSStartTLS},
-		{"plain", s.Addr, "", TLSNone},
+		{"implicit", s.TLSAddr, "TLS 1.3", TLSImplicit, nil},
+		{"STARTTLS", s.Addr, "TLS 1.3", TLSStartTLS, nil},
+		{"plain", s.Addr, "", TLSNone, nil},
+		{"implicit, compressed", s.TLSAddr, "TLS 1.3", TLSImplicit, CompressAlways()},
+		{"plain, compressed", s.Addr, "", TLSNone, CompressAlways()},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			proxy := imaptest.NewProxy(t, tt.addr)
 			before := time.Now()
-			c := dial(t, toDovecot(t, s, proxy.Addr, tt.mode))
+			d := toDovecot(t, s, proxy.Addr, tt.mode)
+			d.Compression, d.Traffic = tt.compression, new(Traffic)
+			c := dial(t, d)
 			if _, err := c.Examine(t.Context(), "INBOX", nil); err != nil {
 				t.Fatal(err)
 			}
@@ -40,7 +45,17 @@ func TestStatsSayWhatWentOverTheSocket(t *testing.T) {
 					t.Fatalf("%+v, at the proxy %+v", got, there)
 				}
 			}
-			if got.Addr != proxy.Addr || got.TLS != tt.version || got.In < 10_000 || got.Out < 50 ||
+			if d.Traffic.In() != got.In || d.Traffic.Out() != got.Out {
+				t.Errorf("the account's count is %d, %d; the connection's %+v", d.Traffic.In(), d.Traffic.Out(), got)
+			}
+			least := int64(10_000)
+			if got.Compressed {
+				least = 1_000
+			}
+			if got.Compressed != (tt.compression != nil) || got.Compressed && got.In > 10_000 {
+				t.Errorf("%+v", got)
+			}
+			if got.Addr != proxy.Addr || got.TLS != tt.version || got.In < least || got.Out < 50 ||
 				got.RoundTrip <= 0 || got.Since.Before(before) || got.Since.After(time.Now()) {
 				t.Errorf("%+v", got)
 			}
