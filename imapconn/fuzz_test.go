@@ -3,9 +3,13 @@ package imapconn
 import (
 	"bufio"
 	"bytes"
+	"compress/flate"
 	"context"
 	"fmt"
+	"io"
 	"net"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -29,7 +33,7 @@ func FuzzSession(f *testing.F) {
 		served := make(chan struct{})
 		go func() {
 			defer close(served)
-			playParts(far, sent, int(cut))
+			playParts(far, bytes.Split(sent, []byte{0x1e}), int(cut), 2*time.Millisecond)
 		}()
 		d := &Dialer{
 			Host: "fuzz", TLS: TLSNone, Timeout: 5 * time.Second,
@@ -56,6 +60,84 @@ func FuzzSession(f *testing.F) {
 	})
 }
 
+// FuzzCompressed is FuzzSession over a connection that is compressed: the parts are
+// compressed by one who puts garbage in the place of what he has made, from octet at
+// on. No more text may come than can be inflated of that.
+func FuzzCompressed(f *testing.F) {
+	nothing := []byte{}
+	f.Add([]byte(shifted(strings.Replace(qresyncSession, "a6 OK", "* 1 FETCH (UID 1 BODY[] {10}\r\nfrom afar.)\r\na6 OK", 1))), nothing, uint16(0), byte(0))
+	f.Add([]byte(shifted(qresyncSession)), nothing, uint16(0), byte(0))
+	f.Add([]byte(shifted(changed(true))), nothing, uint16(0), byte(3))
+	f.Add([]byte(shifted(changed(false))), []byte{0xff}, uint16(300), byte(0))
+	f.Add([]byte(shifted(qresyncSession)), []byte{0, 0, 0, 0xff, 0xff, 3, 0}, uint16(200), byte(1))
+	f.Add([]byte(shifted(qresyncSession)), []byte("* BYE in plain\r\n"), uint16(100), byte(0))
+	f.Fuzz(func(t *testing.T, sent, garbage []byte, at uint16, cut byte) {
+		parts, inflated := compressParts(bytes.Split(sent, []byte{0x1e}), garbage, int(at))
+		near, far := net.Pipe()
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			playParts(far, parts, int(cut), 10*time.Millisecond) // a compressor takes a while to make
+		}()
+		d := &Dialer{
+			Host: "fuzz", TLS: TLSNone, Timeout: 5 * time.Second, Compression: CompressAlways(),
+			DialContext: func(context.Context, string, string) (net.Conn, error) { return near, nil },
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		octets := 0
+		if c, err := d.Dial(ctx); err == nil {
+			octets = everything(ctx, c)
+			if c.Err() == nil {
+				t.Error("the connection outlived its server")
+			}
+			c.Close()
+		}
+		<-served
+		if ctx.Err() != nil {
+			t.Error("a command waited for ever")
+		}
+		if octets > inflated {
+			t.Errorf("%d octets of text came out of %d", octets, inflated)
+		}
+	})
+}
+
+// shifted makes room in a session for COMPRESS as the first command.
+func shifted(session string) string {
+	session = regexp.MustCompile(`\ba(\d+)`).ReplaceAllStringFunc(session, func(tag string) string {
+		n, _ := strconv.Atoi(tag[1:])
+		return fmt.Sprintf("a%d", n+1)
+	})
+	return session
+}
+
+// compressParts makes what a server sends to whom it has greeted and who has said
+// COMPRESS, of parts of a session; inflated is how many octets can be had of that.
+func compressParts(session [][]byte, garbage []byte, at int) (parts [][]byte, inflated int) {
+	var sent bytes.Buffer
+	z, _ := flate.NewWriter(&sent, flate.BestSpeed)
+	var ends []int
+	for _, part := range session[1:] {
+		z.Write(part)
+		z.Flush()
+		ends = append(ends, sent.Len())
+	}
+	all := sent.Bytes()
+	if len(garbage) > 0 && len(all) > 0 {
+		copy(all[at%len(all):], garbage)
+	}
+	n, _ := io.Copy(io.Discard, flate.NewReader(bytes.NewReader(all)))
+	greeting := bytes.Replace(session[0], []byte("[CAPABILITY "), []byte("[CAPABILITY COMPRESS=DEFLATE "), 1)
+	parts = append(parts, greeting, []byte("a1 OK\r\n"))
+	from := 0
+	for _, end := range ends {
+		parts = append(parts, all[from:end])
+		from = end
+	}
+	return parts, int(n)
+}
+
 // qresyncSession is a server with QRESYNC.
 const qresyncSession = "* PREAUTH [CAPABILITY IMAP4rev1 ENABLE CONDSTORE QRESYNC ESEARCH] hi\r\n\x1e" +
 	"* ENABLED QRESYNC\r\na1 OK\r\n\x1ea2 OK\r\n\x1ea3 OK\r\n\x1e" +
@@ -65,15 +147,20 @@ const qresyncSession = "* PREAUTH [CAPABILITY IMAP4rev1 ENABLE CONDSTORE QRESYNC
 	"* OK [CLOSED]\r\n* 3 EXISTS\r\n* OK [UIDVALIDITY 7]\r\n* OK [HIGHESTMODSEQ 12]\r\n* VANISHED (EARLIER) 1:2,5\r\n* 2 FETCH (UID 4 FLAGS ())\r\na9 OK\r\n\x1e" +
 	"* 2 FETCH (UID 4 FLAGS (b) MODSEQ (12))\r\n* OK [HIGHESTMODSEQ 13]\r\na10 OK\r\n\x1e* VANISHED 4\r\na11 OK\r\n"
 
-// playParts sends a part of sent, then one after each line that it hears, or when
-// it hears nothing for a moment.
-func playParts(conn net.Conn, sent []byte, cut int) {
+// playParts sends a part, then one after each line that it hears, or when it hears
+// nothing for some time. What it hears behind COMPRESS is compressed.
+func playParts(conn net.Conn, parts [][]byte, cut int, moment time.Duration) {
 	heard := make(chan struct{}, 64)
 	go func() {
 		defer close(heard)
+		defer io.Copy(io.Discard, conn) // what cannot be understood is no reason to stop the client
 		for r := bufio.NewReader(conn); ; {
-			if _, err := r.ReadSlice('\n'); err != nil {
+			line, err := r.ReadSlice('\n')
+			if err != nil {
 				return
+			}
+			if bytes.HasSuffix(line, []byte(" COMPRESS DEFLATE\r\n")) {
+				r = bufio.NewReader(flate.NewReader(r))
 			}
 			select {
 			case heard <- struct{}{}:
@@ -81,11 +168,11 @@ func playParts(conn net.Conn, sent []byte, cut int) {
 			}
 		}
 	}()
-	for i, part := range bytes.Split(sent, []byte{0x1e}) {
+	for i, part := range parts {
 		if i > 0 {
 			select {
 			case <-heard:
-			case <-time.After(2 * time.Millisecond): // the client waits for more
+			case <-time.After(moment): // the client waits for more
 			}
 		}
 		for len(part) > 0 {
