@@ -65,7 +65,8 @@ func FuzzSession(f *testing.F) {
 // on. No more text may come than can be inflated of that.
 func FuzzCompressed(f *testing.F) {
 	nothing := []byte{}
-	f.Add([]byte(shifted(strings.Replace(qresyncSession, "a6 OK", "* 1 FETCH (UID 1 BODY[] {10}\r\nfrom afar.)\r\na6 OK", 1))), nothing, uint16(0), byte(0))
+	f.Add([]byte(shifted(textSession)), nothing, uint16(0), byte(0))
+	f.Add([]byte(shifted(textSession)), []byte("garbage"), uint16(150), byte(0))
 	f.Add([]byte(shifted(qresyncSession)), nothing, uint16(0), byte(0))
 	f.Add([]byte(shifted(changed(true))), nothing, uint16(0), byte(3))
 	f.Add([]byte(shifted(changed(false))), []byte{0xff}, uint16(300), byte(0))
@@ -102,6 +103,11 @@ func FuzzCompressed(f *testing.F) {
 		}
 	})
 }
+
+// textSession is a server with nothing but texts. Status and Statuses are three commands,
+// ListStatus and Notify none.
+const textSession = "* PREAUTH [CAPABILITY IMAP4rev1] hi\r\n\x1ea1 OK\r\n\x1ea2 OK\r\n\x1ea3 OK\r\n\x1ea4 OK\r\n\x1e" +
+	"* 1 EXISTS\r\n* OK [UIDVALIDITY 7]\r\na5 OK\r\n\x1ea6 OK\r\n\x1e* 1 FETCH (UID 1 BODY[] {10}\r\nfrom afar.)\r\na7 OK\r\n"
 
 // shifted makes room in a session for COMPRESS as the first command.
 func shifted(session string) string {
