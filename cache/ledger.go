@@ -17,8 +17,8 @@ import (
 	"imapfs/imapconn"
 )
 
-// Ledger remembers how many octets an account has moved in the last 24 hours, hour
-// by hour, in a file that outlives the mount and that other daemons of the account
+// Ledger remembers how many octets an account has moved on the wire in the last 24
+// hours, hour by hour, in a file that outlives the mount and that other daemons of the account
 // add to. What they have moved is known a minute late. Its methods may be called by
 // several goroutines.
 type Ledger struct {

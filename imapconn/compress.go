@@ -52,6 +52,17 @@ func (d *Dialer) compress(ctx context.Context, c *Client) error {
 	return nil
 }
 
+// compressionError says what to do about a server that is silent from its OK on: it may
+// hold back what we would need to inflate the rest.
+func (d *Dialer) compressionError(c *Client, err error) error {
+	var e *ConnError
+	if c.compressed.Load() && errors.As(err, &e) && e.Timeout() {
+		e.Hint = "since it compresses: try --compress off"
+		d.Compression.lacking(c.log, err)
+	}
+	return err
+}
+
 // deflate has all octets compressed from here on: those that the server sends behind
 // its OK, what is buffered of them first, and those of our next command. The reader
 // calls it, while nothing else is in flight.

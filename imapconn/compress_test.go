@@ -185,6 +185,33 @@ func TestAServerThatDoesNotCompressIsUsedInPlain(t *testing.T) {
 	}
 }
 
+// A server may compress and keep what it has made. Where compression was only tried, the
+// next connection does without.
+func TestAServerThatDoesNotFlushIsSilent(t *testing.T) {
+	d := play(t, func(p *peer) {
+		p.login("IMAP4rev1 ENABLE CONDSTORE COMPRESS=DEFLATE")
+		tag, said, _ := strings.Cut(p.line(), " ")
+		if said != "COMPRESS DEFLATE" {
+			p.say("* ENABLED CONDSTORE", tag+" OK done")
+			p.drain()
+			return
+		}
+		p.say(tag + " OK done")
+		p.deflate()
+		tag = p.hear("ENABLE CONDSTORE")
+		io.WriteString(p.conn.(*deflated).z, "* ENABLED CONDSTORE\r\n"+tag+" OK done\r\n")
+		p.drain()
+	})
+	d.Compression, d.Timeout = CompressWhereItPays(), 200*time.Millisecond
+	d.Compression.gain.slow = true
+	_, err := d.Dial(t.Context())
+	oneLine(t, err, "(since it compresses: try --compress off)")
+	d.Timeout = 10 * time.Second
+	if c := dial(t, d); c.Stats().Compressed {
+		t.Error("it is asked once more")
+	}
+}
+
 // What cannot be inflated, or ends, breaks the connection: no text is delivered that is
 // not whole.
 func TestABrokenCompressedStreamIsAnError(t *testing.T) {

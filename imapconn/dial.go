@@ -123,7 +123,10 @@ func (d *Dialer) open(ctx context.Context, c *Client, greeted *command) error {
 	if err := c.inTime(ctx, func(ctx context.Context) error { return d.compress(ctx, c) }); err != nil {
 		return err
 	}
-	return c.inTime(ctx, c.introduce)
+	if err := c.inTime(ctx, c.introduce); err != nil {
+		return d.compressionError(c, err)
+	}
+	return nil
 }
 
 // inTime takes a step of opening a connection, within the time limit as a whole:

@@ -57,6 +57,14 @@
 // what the server said before it. A refused password is not tried again by
 // another mechanism. Credentials reach neither error, log nor trace.
 //
+// Compression (RFC 4978) is asked for right after the login, by who wants it
+// (Dialer.Compression). What is counted and timed is then what moves on the wire, in
+// compressed octets (Traffic, Bandwidth, Stats, Timeout); what is bounded and shown is
+// the protocol, inflated (the limits below, a trace). Octets that cannot be inflated
+// end the connection, and no text is delivered that did not come whole. TLS as it is
+// here has no compression of its own. What a server compresses has to end with a sync
+// flush, as all do that are known, else the server seems silent.
+//
 // IDLE renews itself every 29 minutes, and steps aside while other commands are
 // given.
 //
@@ -98,7 +106,7 @@
 // it, whatever moves. PARTIAL is sent 10 times at most while message numbers shift.
 // Command lines stay under 8,000 octets; longer sets go in several lines. A text of
 // up to 1 MiB is sent at once where the server takes that, and 32 KiB of any are in
-// memory. What package
+// memory. A compressed connection takes 1.3 MB more, whatever comes. What package
 // cache keeps of all this has limits of its own, named in its files.
 //
 // # Caveats

@@ -10,7 +10,7 @@ import (
 // What may be in flight together (RFC 3501 §5.5):
 //
 //   - what changes the state of the connection goes alone: SELECT, EXAMINE,
-//     UNSELECT, LOGIN, AUTHENTICATE, STARTTLS, IDLE, LOGOUT; what takes a name from
+//     UNSELECT, LOGIN, AUTHENTICATE, STARTTLS, COMPRESS, IDLE, LOGOUT; what takes a name from
 //     under others: DELETE, RENAME; plain EXPUNGE; and PARTIAL, the only command that
 //     bears a message number. ENABLE, which comes before the first of them to select,
 //     does not;
