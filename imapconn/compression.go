@@ -36,18 +36,17 @@ func (z *Compression) wanted() bool {
 	return z.always || z.gain.expected()
 }
 
-// lacking takes note of a server that does not compress.
+// lacking takes note of a server that does not compress, and says so once.
 func (z *Compression) lacking(log *slog.Logger, why error) {
 	z.mu.Lock()
-	defer z.mu.Unlock()
-	z.gain.over = true
-	if z.said {
-		return
-	}
-	z.said = true
-	if z.always {
+	said := z.said
+	z.said, z.gain.over = true, true
+	z.mu.Unlock()
+	switch {
+	case said:
+	case z.always:
 		log.Warn("connections are not compressed", "err", why)
-	} else {
+	default:
 		log.Info("connections are not compressed", "err", why)
 	}
 }
@@ -58,11 +57,12 @@ func (z *Compression) measured(log *slog.Logger, octets int64, took time.Duratio
 		return
 	}
 	z.mu.Lock()
-	defer z.mu.Unlock()
 	before := z.gain.expected()
 	z.gain.measured(octets, took, compressed)
-	if now := z.gain.expected(); now != before {
+	now, plain, packed := z.gain.expected(), z.gain.plain.perSecond(), z.gain.packed.perSecond()
+	z.mu.Unlock()
+	if now != before {
 		log.Info("whether compression pays was measured", "new_connections_compressed", now,
-			"plain_octets_a_second", z.gain.plain.perSecond(), "compressed_octets_a_second", z.gain.packed.perSecond())
+			"plain_octets_a_second", int64(plain), "compressed_octets_a_second", int64(packed))
 	}
 }
