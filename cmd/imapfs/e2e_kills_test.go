@@ -354,7 +354,11 @@ func (k *killed) something(dir string) (string, *killedLetter) {
 		if k.kind.copies {
 			l.after.failed = append(l.after.failed, sorted(held, there))
 		}
-		return fmt.Sprintf("mv %s %s/%s/", file, root, to), l
+		name := ""
+		if k.hasNumber(to, l.uid) {
+			name = fmt.Sprint("m", l.n) // else whoever edits that one would find this one under its name
+		}
+		return fmt.Sprintf("mv %s %s/%s/%s", file, root, to, name), l
 	case what < 9:
 		l.after = killedOutcome{"rm", nil, [][]string{{held}, nil}}
 		return "rm " + file, l
@@ -379,6 +383,13 @@ os.replace("FILE.new", "FILE")'`, true), l
 t = open("FILE", "rb").read().replace(b"IS", b"NEXT")
 f = open("FILE", "r+b"); f.write(t); f.close()'`, false), l
 	}
+}
+
+// hasNumber reports whether a mailbox has a letter of that UID.
+func (k *killed) hasNumber(box, uid string) bool {
+	return slices.ContainsFunc(k.letters, func(l *killedLetter) bool {
+		return l.uid == uid && len(l.held) > 0 && strings.HasPrefix(l.held[0], box+" ")
+	})
 }
 
 // somethingNew is what makes a message, and mailboxes for it.
