@@ -158,21 +158,22 @@ func TestACutChangeIsDoneOnceOrSaysSo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer m.Close()
+	t.Cleanup(func() { m.Close() })
 	s := imaptest.NewStrict(t, imaptest.StrictOptions{Delimiter: '/'})
 	kinds := []kind{
 		{"memory", changeServer{m.Addr, m.User, m.Password}, true, true},
 		{"RFC 1730", changeServer{s.Addr, s.User, s.Password}, false, false},
 	}
 	if !testing.Short() {
-		d := dovecot(t, imaptest.DovecotOptions{})
-		f := imaptest.NewFilter(t, d.Addr, imaptest.FilterOptions{Hide: []string{"MOVE"}})
+		d, other := dovecot(t, imaptest.DovecotOptions{}), dovecot(t, imaptest.DovecotOptions{})
+		f := imaptest.NewFilter(t, other.Addr, imaptest.FilterOptions{Hide: []string{"MOVE"}})
 		kinds = append(kinds, kind{"Dovecot", changeServer{d.Addr, d.User, d.Password}, true, true},
-			kind{"Dovecot without MOVE", changeServer{f.Addr, d.User, d.Password}, false, true})
+			kind{"Dovecot without MOVE", changeServer{f.Addr, other.User, other.Password}, false, true})
 	}
-	n := 0
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
+			t.Parallel()
+			n := 0
 			p := newPeer(t, k.changeServer)
 			c := newCutter(t, k.addr)
 			for _, after := range []bool{false, true} {
