@@ -185,9 +185,15 @@ func (p *pool) add(client *imapconn.Client) {
 }
 
 // bury waits for the end of a connection and takes it out of the pool. Who uses
-// it hears of it from the client.
+// it hears of it from the client. One that Account.Close has not taken leave of, as it
+// had left the pool by then, ends with the account.
 func (p *pool) bury(c *conn) {
-	<-c.client.Done()
+	select {
+	case <-c.client.Done():
+	case <-p.a.ctx.Done():
+		c.client.Close()
+		<-c.client.Done()
+	}
 	p.mu.Lock()
 	p.drop(c)
 	p.mourn(c)
