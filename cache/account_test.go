@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"imapfs/imapconn/imaptest"
 )
@@ -70,5 +71,30 @@ func TestDovecotFromMailboxesToOctets(t *testing.T) {
 	checkText(t, other, 1, text(1, 1000))
 	if fmt.Sprint(other.Path()) != "[Entwürfe Ärger]" || !slices.Equal(other.Path(), []string{"Entwürfe", "Ärger"}) {
 		t.Errorf("%q", other.Path())
+	}
+}
+
+// TestCloseEndsWhatHasLeftThePool closes an account just when a session of it has been given
+// up: too late for that one to be logged out, and no longer among those that Close logs out.
+func TestCloseEndsWhatHasLeftThePool(t *testing.T) {
+	t.Parallel()
+	s := imaptest.NewScripted(t)
+	s.Mailbox("INBOX").Add(text(1, 100))
+	a := openScripted(t, s)
+	mustLoad(t, box(t, a, "INBOX"))
+	a.pool.mu.Lock()
+	for _, c := range slices.Clone(a.pool.conns) {
+		a.pool.drop(c)
+	}
+	a.pool.mu.Unlock()
+	closed := make(chan struct{})
+	go func() {
+		a.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(patient):
+		t.Fatal("Close does not end")
 	}
 }
