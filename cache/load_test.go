@@ -154,8 +154,13 @@ func TestAFreshMailboxIsAnsweredFromMemory(t *testing.T) {
 	a := openScripted(t, s)
 	m := box(t, a, "INBOX")
 	mustLoad(t, m)
-	eventually(t, short, "the watch stands", func() bool { return len(s.Commands("EXAMINE")) == 2 && len(s.Commands("IDLE")) == 1 })
-	n := len(s.Commands(""))
+	n := 0
+	eventually(t, short, "the watch stands, and asks nothing more", func() bool {
+		was := n
+		n = len(s.Commands(""))
+		time.Sleep(100 * time.Millisecond)
+		return n == was && len(s.Commands("EXAMINE")) == 2 && len(s.Commands("IDLE")) == 1
+	})
 	for range 100 {
 		mustLoad(t, m)
 		if _, err := a.LoadTree(within(t, short)); err != nil {

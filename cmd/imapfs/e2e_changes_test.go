@@ -119,7 +119,8 @@ func TestChangesLetOthersPass(t *testing.T) {
 	server.Deliver(t, "A", []byte(writeText("a", "text")))
 	server.Deliver(t, "B", []byte(writeText("b", "text")))
 	proxy := imaptest.NewProxy(t, server.Addr)
-	m := writable(t, account{proxy.Addr, server.User, server.Password})
+	// What is older is asked about, however slow this machine is.
+	m := writable(t, account{proxy.Addr, server.User, server.Password}, "--poll", "10m")
 	must(t, "ls", "-l", m.path("A"), m.path("B"))
 	proxy.Reset()
 	proxy.StallWays(true, false)
