@@ -162,6 +162,7 @@ type file struct {
 	empty    bool // 0 octets
 	whole    bool // its text is in the spool, not to be fetched from base
 	cut      bool // to zero octets since base was its text
+	sentCut  bool // so was the text that is being sent
 	kept     bool // was cut to zero, and the spool has what it was
 	scratch  bool // by the name it was given; with a base: put aside
 	owed     bool // a commit failed, or is due behind the last release

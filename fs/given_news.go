@@ -89,7 +89,7 @@ type orphan struct {
 // orphan gives what the journal is to say of a noted file.
 func (n *names) orphan(f *file) orphan {
 	m := n.replaced(f)
-	return orphan{at: f.at, base: m, cut: f.cut || m != f.base, instead: f.instead}
+	return orphan{at: f.at, base: m, cut: f.cut || f.sentCut || m != f.base, instead: f.instead}
 }
 
 // adopt lists a text of an earlier mount: under its name, or where that is

@@ -111,8 +111,9 @@ func (n *names) send(c *change, f *file, s step, then func(landing)) {
 	}
 	wrote, cut := f.wrote, f.cut
 	s.kind, s.file, s.wrote = stepSend, f, wrote
-	f.cut = false // from here on, of the text that is being sent
+	f.cut, f.sentCut = false, cut // from here on, of the text that is being sent
 	c.do(s, func(r result) {
+		f.sentCut = false
 		if r.err != nil || r.changed {
 			f.cut = f.cut || cut
 			then(landing{err: r.err, again: r.changed})

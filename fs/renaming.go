@@ -223,6 +223,7 @@ func (r renaming) away() {
 			}
 		}
 		r.changed(r.from)
+		r.changed(r.to) // for the kernel it is what was renamed
 		r.over(r.c, nil)
 	})
 }
