@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -19,6 +20,11 @@ import (
 	"imapfs/cache"
 	"imapfs/imapconn"
 )
+
+// gcPercent is how much garbage there may be, in hundredths of what lives, which is mostly
+// the text cache: with Go's usual 100 a grep of all that fits into it takes 440 MB, with 50
+// 356 MB, and the same time and CPU. $GOGC stands over it.
+const gcPercent = 50
 
 func newMount() *cobra.Command {
 	o := newOptions()
@@ -130,6 +136,9 @@ func mountAndServe(ctx context.Context, o *options, s *secrets, log *slog.Logger
 		if state, err = spoolDir(o); err != nil {
 			return err
 		}
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
 	}
 	// The dialer's own deadlines are about silence. This one is about a
 	// server that talks and does not come to the point.
