@@ -213,6 +213,32 @@ func TestNothingIsReplacedByZeroOctets(t *testing.T) {
 	b.shows("17", "new", "pending")
 }
 
+// TestWhatIsSentWasCut: a crash while another text is sent that was written over 17 makes
+// no edit of 17 of it.
+func TestWhatIsSentWasCut(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 17)
+	f, err := b.open(at("17"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.truncated(f)
+	b.written(f)
+	c := b.commit(f)
+	b.done(c, result{verdict: textOther})
+	if c.step.kind != stepSend || len(c.step.replaces) > 0 {
+		t.Fatalf("%+v", c.step)
+	}
+	o := b.orphan(f)
+	b = newBench(t, 17)
+	g := b.adopt(o)
+	c = b.commit(g)
+	b.done(c, result{verdict: textOther})
+	if c.step.kind != stepSend || len(c.step.replaces) > 0 {
+		t.Errorf("after a crash %v would be replaced", c.step.replaces)
+	}
+}
+
 // TestPutAside: emacs renames 17 to 17~ and writes 17 anew.
 func TestPutAside(t *testing.T) {
 	t.Parallel()
