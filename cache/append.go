@@ -10,8 +10,8 @@ import (
 	"imapfs/imapconn"
 )
 
-// append sends a text that is ready, once: by APPEND, or by REPLACE (replace.go). A refusal is noted in the spool, and so is
-// whether a server that was lost may have it.
+// append sends a text that is ready, once: by APPEND, or by REPLACE (replace.go). A refusal
+// is noted in the spool, and so is whether a server that was lost may have it.
 func (d *Draft) append(j *job, m *Mailbox, g *generation) error {
 	select {
 	case d.a.drafts.slots <- struct{}{}:

@@ -111,7 +111,8 @@
 // (settle.go). What has arrived is in the snapshot at once and is checked behind, many at
 // a time (check.go): a server may say OK and have other octets. What the text replaces
 // is deleted when it is checked; where the server offers REPLACE, and the check can find
-// nothing but another size, it goes with the same command (replace.go). The next daemon goes on where this one ended (recover.go).
+// nothing but another size, it goes with the same command (replace.go). The next daemon
+// goes on where this one ended (recover.go).
 //
 // # Limits
 //
