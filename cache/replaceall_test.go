@@ -68,6 +68,29 @@ func TestSeveralMessagesAreReplaced(t *testing.T) {
 	})
 }
 
+// TestReplacedInAMailboxThatNobodyHasEntered: what a text replaces is known by APPENDUID
+// alone, as where the date is set of a file that was just made in a mailbox that nobody listed.
+func TestReplacedInAMailboxThatNobodyHasEntered(t *testing.T) {
+	onEach(t, func(t *testing.T, s changeServer, p *peer) {
+		a := s.open(t, spooled(t), hastily)
+		m := box(t, a, "A")
+		first, again := draft(t, a, m, "new", lf(7, 900)), draft(t, a, m, "new", lf(7, 900))
+		sent := send(t, first, Fate{Box: m})
+		if sent.UID != 0 && m.Snapshot() != nil {
+			t.Fatal("this is about another case: somebody has entered the mailbox")
+		}
+		eventually(t, patient, "its UID is known", func() bool { return first.Sent().UID != 0 })
+		sent = first.Sent()
+		send(t, again, Fate{Box: m, Date: time.Unix(1e9, 0), Replaces: []MessageRef{{m, sent.Validity, sent.UID}}})
+		first.Close()
+		again.Close()
+		flushed(t, a)
+		if mustLoadIn(t, m); standing(m, sent.UID) != 0 || m.Snapshot().Len() != 6 {
+			t.Errorf("the first one is listed: %q", sizes(m.Snapshot()))
+		}
+	})
+}
+
 // TestACrashForgetsNoneOfSeveral: the daemon ends when the server has the text and one of
 // three messages is deleted. The next one deletes the others.
 func TestACrashForgetsNoneOfSeveral(t *testing.T) {

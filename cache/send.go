@@ -177,9 +177,14 @@ func (d *Draft) put(a *spool.Attrs, f Fate) {
 func onWire(refs ...MessageRef) []spool.Message {
 	var all []spool.Message
 	for _, r := range refs {
-		if e := r.Box.current.Load(); e != nil && e.validity == r.Validity {
-			all = append(all, spool.Message{Mailbox: r.Box.WireName(), Validity: e.wire, UID: r.UID})
+		wire := r.Validity // nobody has entered the mailbox: it is what APPENDUID has said (known)
+		if e := r.Box.current.Load(); e != nil {
+			if e.validity != r.Validity {
+				continue
+			}
+			wire = e.wire
 		}
+		all = append(all, spool.Message{Mailbox: r.Box.WireName(), Validity: wire, UID: r.UID})
 	}
 	return all
 }
