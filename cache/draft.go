@@ -78,7 +78,6 @@ var (
 
 	errNoSpool = errors.New("there is no spool to write to")
 	errOnWay   = errors.New("the text is on its way to the server, or there already")
-	errTooLate = errors.New("the message has been with the server for too long to get another date")
 )
 
 // NewDraft makes an empty text that belongs in box. It is open once (Draft.Close).
@@ -329,40 +328,6 @@ func sendable(flags []string) []string {
 	return slices.DeleteFunc(slices.Clone(flags), func(f string) bool {
 		return strings.EqualFold(f, `\Recent`) || strings.EqualFold(f, `\Deleted`)
 	})
-}
-
-// SetDate gives it another date. What has arrived within the last minute is appended
-// again, behind, and the first one deleted. NotOffered: it arrived before that.
-func (d *Draft) SetDate(t time.Time) error {
-	t = t.Truncate(time.Second)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	g := d.text.Load()
-	in := g.Info()
-	if in.Date.Equal(t) {
-		return nil
-	}
-	set := func(a *spool.Attrs) { a.Date = t }
-	err := g.Set(set)
-	if !errors.Is(err, spool.ErrState) && !errors.Is(err, spool.ErrGone) {
-		return err
-	}
-	late := errors.Is(err, spool.ErrGone) || in.State == spool.Changed ||
-		!g.arrived.IsZero() && time.Since(g.arrived) > d.a.drafts.pauses.linger
-	if late {
-		return &Error{Op: "date", Mailbox: d.box.name(), Kind: NotOffered, Err: errTooLate}
-	}
-	n, err := d.editLocked(math.MaxInt64)
-	if err != nil {
-		return draftError(err)
-	}
-	if err := errors.Join(n.Set(set), n.commit(in.Mixed)); err != nil {
-		d.drop(n)
-		return draftError(err)
-	}
-	d.prune()
-	d.start()
-	return nil
 }
 
 // commit commits, as a text changed in place or not.

@@ -288,33 +288,6 @@ func TestWhatWasLeftIsSentByTheNextDaemon(t *testing.T) {
 	})
 }
 
-func TestAnotherDate(t *testing.T) {
-	t.Parallel()
-	onEach(t, func(t *testing.T, s changeServer, p *peer) {
-		a := s.open(t, spooled(t), hastily)
-		m := box(t, a, "B")
-		mustLoad(t, m)
-		d := draft(t, a, m, "new", lf(7, 900))
-		if err := d.SetDate(time.Unix(700, 0)); err != nil {
-			t.Fatal(err)
-		}
-		send(t, d, Fate{Box: m, Date: time.Unix(800, 0)})
-		d.Close()
-		if err := d.SetDate(time.Unix(900_000, 0)); err != nil {
-			t.Fatal(err)
-		}
-		flushed(t, a)
-		var seen *Snapshot
-		eventually(t, patient, "it is there with its date, and no other", func() bool { // a busy Dovecot shows it late
-			seen = mustLoadIn(t, m)
-			return seen.Len() == 3 && seen.At(2).Date == 900_000
-		})
-		if err := d.SetDate(time.Unix(1_000_000, 0)); KindOf(err) != NotOffered {
-			t.Error(err)
-		}
-	})
-}
-
 // TestNothingIsLeftBehind: no file stays in the spool of what has arrived.
 func TestNothingIsLeftBehind(t *testing.T) {
 	t.Parallel()
