@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"context"
 	"math"
 	"os"
 	"time"
@@ -72,7 +73,8 @@ func (s *Server) directoryAttr(d *directory) fuse.Attr {
 	}
 }
 
-// getattr answers from memory: what is no longer known is stale.
+// getattr answers from memory: what is no longer known is stale. errWait: a text that was sent to a
+// mailbox that nobody has listed yet, and of which this mount knows no more than its UID.
 func (s *Server) getattr(id fuse.NodeID) (fuse.Attr, error) {
 	if q := s.generated.find(id); q != nil {
 		return s.getattrSequences(q)
@@ -96,6 +98,33 @@ func (s *Server) getattr(id fuse.NodeID) (fuse.Attr, error) {
 		}
 	}
 	return attr, err
+}
+
+// getattrWait is getattr for who can wait for the server.
+func (s *Server) getattrWait(ctx context.Context, id fuse.NodeID) (fuse.Attr, error) {
+	attr, err := s.getattr(id)
+	if err == errWait {
+		if err := s.loadOf(ctx, id); err != nil {
+			return attr, err
+		}
+		attr, err = s.getattr(id)
+	}
+	return attr, loaded(err)
+}
+
+func (s *Server) serveGetattr(r *fuse.GetattrRequest) {
+	attr, err := s.getattr(r.Node)
+	switch err {
+	case nil:
+		r.Respond(&fuse.GetattrResponse{Attr: attr})
+	case errWait:
+		s.wait(r, s.newWaiting(r.Node), func(ctx context.Context) (func(), error) {
+			attr, err := s.getattrWait(ctx, r.Node)
+			return func() { r.Respond(&fuse.GetattrResponse{Attr: attr}) }, err
+		})
+	default:
+		s.fail(r, err)
+	}
 }
 
 // plainAttr is what stat says of a message or mailbox if no program has said otherwise.

@@ -20,12 +20,7 @@ func (s *Server) dispatch(req fuse.Request) {
 	case *fuse.LookupRequest:
 		s.serveLookup(r)
 	case *fuse.GetattrRequest:
-		attr, err := s.getattr(r.Node)
-		if err != nil {
-			s.fail(r, err)
-			return
-		}
-		r.Respond(&fuse.GetattrResponse{Attr: attr})
+		s.serveGetattr(r)
 	case *fuse.ReadRequest:
 		if r.Dir {
 			s.serveReaddir(r)

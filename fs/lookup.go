@@ -128,14 +128,19 @@ func find(snap *cache.Snapshot, uid cache.UID) (cache.Message, bool) {
 	return snap.Find(uid)
 }
 
-// message finds the message that a node ID means, as it is now.
+// message finds the message that a node ID means, as it is now. errWait as with getattr.
 func (s *Server) message(id fuse.NodeID) (*slot, *binding, cache.Message, error) {
 	sl, uid, err := s.node(id)
 	if err != nil || uid == 0 {
 		return nil, nil, cache.Message{}, errStale
 	}
 	snap, b, err := s.snapshot(sl)
-	if err != nil || snap == nil {
+	switch {
+	case err != nil:
+		return nil, nil, cache.Message{}, errStale
+	case snap == nil && sl.dir.box.Selectable():
+		return nil, nil, cache.Message{}, errWait
+	case snap == nil:
 		return nil, nil, cache.Message{}, errStale
 	}
 	m, ok := snap.Find(uid)

@@ -136,6 +136,14 @@ func (s *Server) opendir(ctx context.Context, id fuse.NodeID) (fuse.OpenResponse
 	return r, nil
 }
 
+// loadOf is load for the mailbox of a message, or of a file that has become one.
+func (s *Server) loadOf(ctx context.Context, id fuse.NodeID) error {
+	if _, base := s.resolve(id); base != 0 {
+		return s.load(ctx, base)
+	}
+	return errStale
+}
+
 // load is the first load of a mailbox, for a LOOKUP or READDIR inside it.
 func (s *Server) load(ctx context.Context, id fuse.NodeID) error {
 	sl, _, err := s.node(id)

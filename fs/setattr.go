@@ -63,7 +63,17 @@ func (s *Server) serveSetattr(r *fuse.SetattrRequest) {
 		return
 	}
 	s.remember(r, l)
-	c := s.dated(r, l)
+	if _, err := s.getattr(r.Node); err == errWait {
+		s.changing(r, nil, func() (func(), error) {
+			if err := s.loadOf(s.ctx, r.Node); err != nil {
+				return nil, err
+			}
+			c, sent := s.dated(r, l)
+			return s.carryDate(r, c, sent)
+		})
+		return
+	}
+	c, sent := s.dated(r, l)
 	if c.step.kind == stepOver {
 		err := c.err
 		var answer func()
@@ -77,17 +87,24 @@ func (s *Server) serveSetattr(r *fuse.SetattrRequest) {
 		answer()
 		return
 	}
-	s.changing(r, nil, func() (func(), error) {
-		if err := s.carry(c); err != nil {
-			return nil, err
-		}
-		// The message may have another UID now; the name leads to it.
-		attr, err := s.getattr(r.Node)
-		if err != nil {
-			return nil, err
-		}
-		return func() { r.Respond(&fuse.SetattrResponse{Attr: attr}) }, nil
-	})
+	s.changing(r, nil, func() (func(), error) { return s.carryDate(r, c, sent) })
+}
+
+// carryDate carries out what dated has begun.
+func (s *Server) carryDate(r *fuse.SetattrRequest, c *change, sent *file) (reply func(), err error) {
+	if err := s.carry(c); err != nil {
+		return nil, err
+	}
+	// The message has another UID now, and the name leads to it. The kernel would take ESTALE
+	// for a reason to try once more, and the program, where that is said twice, for a failure.
+	id := r.Node
+	if sent != nil {
+		s.edits.mu.Lock()
+		id = s.messageNode(sent.base)
+		s.edits.mu.Unlock()
+	}
+	attr, err := s.getattrWait(s.ctx, id)
+	return func() { r.Respond(&fuse.SetattrResponse{Attr: attr}) }, err
 }
 
 func (s *Server) isOpen(l *local) bool {
@@ -145,10 +162,11 @@ func (s *Server) remember(r *fuse.SetattrRequest, l *local) {
 	}
 }
 
-// dated is utimens.
-func (s *Server) dated(r *fuse.SetattrRequest, l *local) *change {
+// dated is utimens. sent is the file whose message the node is, where no file is listed for it:
+// it has another one behind the change.
+func (s *Server) dated(r *fuse.SetattrRequest, l *local) (c *change, sent *file) {
 	if !r.Valid.Mtime() && !r.Valid.MtimeNow() {
-		return finished(nil)
+		return finished(nil), nil
 	}
 	t := r.Mtime
 	if r.Valid.MtimeNow() {
@@ -164,7 +182,7 @@ func (s *Server) dated(r *fuse.SetattrRequest, l *local) *change {
 	e.mu.Unlock()
 	if l != nil && !settled {
 		if at == nil {
-			return finished(nil)
+			return finished(nil), nil
 		}
 		return s.start([]*directory{at}, func(n *names) *change {
 			if l.file.date.Equal(t) {
@@ -174,7 +192,7 @@ func (s *Server) dated(r *fuse.SetattrRequest, l *local) *change {
 				return s.datedBase(n, l, t)
 			}
 			return n.dated(l.file, t)
-		})
+		}), nil
 	}
 	id := r.Node
 	if l != nil {
@@ -185,14 +203,17 @@ func (s *Server) dated(r *fuse.SetattrRequest, l *local) *change {
 	sl, b, m, err := s.message(id)
 	switch {
 	case err != nil:
-		return finished(err)
+		return finished(err), nil
 	case m.Date == t.Unix():
-		return finished(nil)
+		return finished(nil), nil
 	}
 	d := sl.dir
-	return s.start([]*directory{d}, func(n *names) *change {
-		return n.datedMessage(ref{boxID(d.number), b.validity, m.UID}, t)
+	c = s.start([]*directory{d}, func(n *names) *change {
+		of := ref{boxID(d.number), b.validity, m.UID}
+		sent = n.recent[of]
+		return n.datedMessage(of, t)
 	})
+	return c, sent
 }
 
 // datedBase is utimens of a file that says what its message does.
@@ -234,6 +255,20 @@ func (s *Server) setFlags(r fuse.Request, name string, flags []string, reply fun
 		id = base
 	}
 	sl, b, m, err := s.message(id)
+	if err == errWait {
+		s.changing(r, nil, func() (func(), error) {
+			if err := s.load(s.ctx, id); err != nil {
+				return nil, err
+			}
+			sl, b, m, err := s.message(id)
+			if err != nil {
+				return nil, loaded(err)
+			}
+			add, remove := difference(m.Flags, flags)
+			return reply, s.edits.w.SetFlags(s.ctx, sl.dir.box, b.validity, m.UID, add, remove)
+		})
+		return
+	}
 	if err != nil {
 		s.fail(r, err)
 		return

@@ -157,8 +157,18 @@ func (s *Server) getxattrWait(ctx context.Context, id fuse.NodeID, name string) 
 		return value, loaded(err)
 	}
 	_, b, _, err := s.message(id)
+	if err == errWait {
+		if err := s.load(ctx, id); err != nil {
+			return nil, err
+		}
+		value, err := s.getxattr(id, name)
+		if err != errWait {
+			return value, err // it was not about the header
+		}
+		_, b, _, err = s.message(id)
+	}
 	if err != nil {
-		return nil, err
+		return nil, loaded(err)
 	}
 	header, err := sl.dir.box.Header(ctx, b.validity, uid)
 	if err != nil {
