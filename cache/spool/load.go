@@ -150,6 +150,12 @@ func (s *Spool) adopt(d *dir, in *Info, done string) error {
 			e.erase()
 			return nil
 		}
+		if in.State == Writing && in.Size == 0 && size == 0 {
+			// A file that was made and not written to is one of its mount. No message has no octets.
+			e.info.Store(in)
+			e.erase()
+			return nil
+		}
 		if !in.rest || in.Size != size {
 			if in.Damage == Whole {
 				in.Damage = Interrupted

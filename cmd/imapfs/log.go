@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -8,15 +9,53 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // newLogger writes one line for each record to w, secrets blanked, not too many
 // (loglimit.go), and takes in what the fuse package prints by package log.
 func newLogger(w io.Writer, level slog.Level, s *secrets) *slog.Logger {
-	text := slog.NewTextHandler(blanked{w, s}, &slog.HandlerOptions{Level: level, ReplaceAttr: shortened})
+	o := &slog.HandlerOptions{Level: level, ReplaceAttr: shortened}
+	if f, ok := w.(*os.File); ok && isJournal(f) {
+		w, o.ReplaceAttr = journal{w}, withoutTime
+	}
+	text := slog.NewTextHandler(blanked{w, s}, o)
 	logger := slog.New(newLimited(text))
 	slog.SetDefault(logger)
 	return logger
+}
+
+// isJournal reports whether f is the journal of systemd, which notes times itself.
+func isJournal(f *os.File) bool {
+	st, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	sys, ok := st.Sys().(*syscall.Stat_t)
+	return ok && os.Getenv("JOURNAL_STREAM") == fmt.Sprintf("%d:%d", sys.Dev, sys.Ino)
+}
+
+func withoutTime(groups []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey && len(groups) == 0 {
+		return slog.Attr{}
+	}
+	return shortened(groups, a)
+}
+
+// journal begins each line with its priority, as sd-daemon(3) has it.
+type journal struct{ w io.Writer }
+
+func (j journal) Write(line []byte) (int, error) {
+	priority := "<6>"
+	for level, p := range map[string]string{"ERROR": "<3>", "WARN": "<4>", "DEBUG": "<7>"} {
+		if bytes.HasPrefix(line, []byte("level="+level)) {
+			priority = p
+		}
+	}
+	if _, err := io.WriteString(j.w, priority+string(line)); err != nil { // in one piece
+		return 0, err
+	}
+	return len(line), nil
 }
 
 // level is from where on a mount logs.

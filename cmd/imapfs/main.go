@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/user"
 	"strings"
 	"syscall"
 	"unicode"
@@ -25,14 +26,20 @@ func main() { os.Exit(execute(os.Args[1:])) }
 
 // execute is main without the exit: its result is the exit status.
 func execute(args []string) int {
+	fillEnvironment()
 	root := newRoot()
 	root.SetArgs(args)
 	err := root.ExecuteContext(context.Background())
 	if err == nil {
 		return 0
 	}
+	if status := exitStatus(0); errors.As(err, &status) {
+		return int(status)
+	}
 	fmt.Fprintln(os.Stderr, "imapfs: "+oneLine(err.Error()))
 	switch {
+	case errors.As(err, new(*failedRun)):
+		return statusOfRun
 	case errors.As(err, new(usageError)):
 		return 2
 	case errors.Is(err, errStillMounted):
@@ -41,31 +48,53 @@ func execute(args []string) int {
 	return 1
 }
 
+// fillEnvironment sets what mount(8) and systemd leave out: what runs us for a line of fstab(5)
+// has no PATH, and at boot no HOME.
+func fillEnvironment() {
+	if os.Getenv("PATH") == "" {
+		os.Setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+	}
+	if os.Getenv("HOME") == "" {
+		if u, err := user.Current(); err == nil && u.HomeDir != "" {
+			os.Setenv("HOME", u.HomeDir)
+		}
+	}
+}
+
 // usageError is what is wrong with the command line rather than with the world.
 type usageError struct{ error }
 
 func usagef(format string, a ...any) error { return usageError{fmt.Errorf(format, a...)} }
 
 func newRoot() *cobra.Command {
+	var mountOptions []string
 	root := &cobra.Command{
 		Use:           "imapfs",
 		Short:         "mounts an IMAP account as a directory",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
+			if len(args) > 0 && (len(args) != 2 || mountOptions == nil) {
 				return usagef("there is no command %q (see imapfs --help)", args[0])
 			}
 			return nil
 		},
-		RunE: func(c *cobra.Command, _ []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 2 { // mount -t fuse.imapfs runs imapfs SOURCE MOUNTPOINT -o OPTIONS
+				mount := newMount()
+				mount.SetArgs(append([]string{"-o", strings.Join(mountOptions, ","), "--"}, args...))
+				mount.SilenceErrors, mount.SilenceUsage = true, true
+				return mount.ExecuteContext(c.Context())
+			}
 			c.SetOut(os.Stderr)
 			c.Help()
 			return usagef("no command is given (try imapfs demo)")
 		},
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newMount(), newUnmount(), newStatus(), newRefresh(), newPending(), newExpunge(), newDemo(), newVersion(), newDaemon())
+	registerMountOptions(root.Flags(), &mountOptions)
+	root.Flags().Lookup("option").Hidden = true
+	root.AddCommand(newMount(), newUnmount(), newRun(), newStatus(), newRefresh(), newPending(), newExpunge(), newDemo(), newVersion(), newDaemon())
 	return root
 }
 

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 
+	systemd "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
@@ -29,13 +30,19 @@ const gcPercent = 50
 func newMount() *cobra.Command {
 	o := newOptions()
 	c := &cobra.Command{
-		Use:   "mount [flags] URL MOUNTPOINT",
+		Use:   "mount [flags] URL|ACCOUNT MOUNTPOINT",
 		Short: "mounts an account at a directory",
 		Long: `Mounts an IMAP account at an empty directory, and returns when it is mounted. What
 programs write, move and remove there is written, moved and removed on the server;
 with --read-only they can only look. imapfs pending lists what the server does not have.
 
-The URL is imaps://user@host/ (TLS, port 993) or imap://user@host/ (STARTTLS,
+An account is one of ~/.config/imapfs/config.toml, where each flag can be said, too:
+
+  [account.work]
+  url = "imaps://alice@mail.example.org/"
+  password-command = "pass mail"
+
+A URL is imaps://user@host/ (TLS, port 993) or imap://user@host/ (STARTTLS,
 port 143), with a port after the host and a mailbox after the / where wanted. An @
 in the user may stand as it is.
 
@@ -44,11 +51,18 @@ is asked for; Gmail and Outlook want --token-command, or Gmail an app password.`
 		Example: `  imapfs mount imaps://alice@mail.example.org/ ~/mail
   imapfs mount --password-command 'pass mail' imaps://alice@example.org@mail.host/ ~/mail
   imapfs mount --token-command 'oama access alice@gmail.com' imaps://alice@gmail.com@imap.gmail.com/ ~/mail`,
-		Args: exactly(2),
+		Args:              exactly(2),
+		ValidArgsFunction: completeAccounts,
 	}
+	var mountOptions []string
 	o.register(c.Flags())
+	registerMountOptions(c.Flags(), &mountOptions)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if err := o.complete(args[0], args[1]); err != nil {
+		url, err := settle(c.Flags(), mountOptions, args[0])
+		if err != nil {
+			return err
+		}
+		if err := o.complete(url, args[1]); err != nil {
 			return err
 		}
 		return mount(c.Context(), o)
@@ -99,18 +113,32 @@ func foreground(ctx context.Context, o *options, password string) error {
 		out = f
 	}
 	secrets := newSecrets(o, password)
-	err := mountAndServe(ctx, o, secrets, newLogger(out, o.level(), secrets), func() error { return nil })
+	logger := newLogger(out, o.level(), secrets)
+	err := mountAndServe(ctx, o, secrets, logger, func() error {
+		// A unit of Type=notify is up from here on; without $NOTIFY_SOCKET nothing is said.
+		_, err := systemd.SdNotify(false, systemd.SdNotifyReady)
+		if err != nil {
+			logger.Warn("cannot tell systemd that it is mounted", "err", err)
+		}
+		return nil
+	})
+	systemd.SdNotify(false, systemd.SdNotifyStopping)
 	if err != nil {
 		return errors.New(secrets.blank(err.Error()))
 	}
 	return nil
 }
 
-// mountAndServe logs in, mounts, calls ready, and serves until a signal or an
-// unmount ends it. It leaves nothing mounted.
+// mountAndServe is mountUntil for who is told by a signal to end.
 func mountAndServe(ctx context.Context, o *options, s *secrets, log *slog.Logger, ready func() error) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	return mountUntil(ctx, o, s, log, ready)
+}
+
+// mountUntil logs in, mounts, calls ready, and serves until ctx or an unmount ends it. It
+// leaves nothing mounted.
+func mountUntil(ctx context.Context, o *options, s *secrets, log *slog.Logger, ready func() error) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
