@@ -12,7 +12,7 @@ IMAPFS_CORPUS ?= $(abspath $(wildcard ../shared/corpus))
 export IMAPFS_CORPUS
 
 .DEFAULT_GOAL := imapfs
-.PHONY: check-go imapfs deps demo test test-servers soak bench profile fuzz lint install uninstall clean help
+.PHONY: check-go imapfs deps demo test test-servers soak bench profile fuzz lint install uninstall deb test-deb clean help
 
 check-go: # is Go new enough?
 	@.ci/check-go
@@ -54,15 +54,24 @@ fuzz: check-go # fuzz each parser and the session for FUZZTIME (10m, 500000x); c
 lint: check-go # gofmt, vet, staticcheck
 	@.ci/lint
 
-install: # ./imapfs into PREFIX (and DESTDIR); does not build: root may have no Go
+install: # ./imapfs, its manual, completions and systemd unit into PREFIX (and DESTDIR); does not build: root may have no Go
 	@test -x imapfs || { echo "nothing is built yet (make)" >&2; exit 1; }
 	install -D -m 755 imapfs '$(DESTDIR)$(PREFIX)/bin/imapfs'
+	@./imapfs share '$(PREFIX)' '$(DESTDIR)$(PREFIX)'
 
 uninstall: # what install has put there
-	rm -f '$(DESTDIR)$(PREFIX)/bin/imapfs'
+	rm -f '$(DESTDIR)$(PREFIX)/bin/imapfs' '$(DESTDIR)$(PREFIX)'/share/man/man1/imapfs.1 '$(DESTDIR)$(PREFIX)'/share/man/man1/imapfs-*.1 \
+		'$(DESTDIR)$(PREFIX)/share/bash-completion/completions/imapfs' '$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_imapfs' \
+		'$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/imapfs.fish' '$(DESTDIR)$(PREFIX)/lib/systemd/user/imapfs@.service'
+
+deb: check-go # imapfs_VERSION_ARCH.deb, with dpkg-deb
+	@.ci/deb
+
+test-deb: deb # install it in a fresh Debian (debootstrap, as root), mount the demo there, remove it
+	@.ci/deb-test
 
 clean: # what was built
-	rm -rf imapfs .cache
+	rm -rf imapfs .cache imapfs_*.deb
 
 help: # this list
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*# \(.*\)/make \1 - \2/p' Makefile

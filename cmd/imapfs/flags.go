@@ -98,6 +98,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.BoolVar(&o.AllowOther, "allow-other", false, "other users may come in, as far as the modes let them")
 	f.Uint32Var(&o.UID, "uid", o.UID, "owner of all files, a number")
 	f.Uint32Var(&o.GID, "gid", o.GID, "group of all files, a number")
+	f.Lookup("uid").DefValue, f.Lookup("gid").DefValue = "yours", "yours" // not that of who makes the manual
 	f.Var(&o.Umask, "umask", "the permissions that nobody gets")
 	f.BoolVarP(&o.Foreground, "foreground", "f", false, "stay in the foreground, log to stderr")
 	f.StringVar(&o.LogFile, "log-file", "", "log to `FILE` ($XDG_STATE_HOME/imapfs/ACCOUNT.log)")

@@ -91,10 +91,11 @@ func newRoot() *cobra.Command {
 			return usagef("no command is given (try imapfs demo)")
 		},
 	}
+	root.CompletionOptions.HiddenDefaultCmd = true // make install puts them where shells look
 	root.SetFlagErrorFunc(flagError)
 	registerMountOptions(root.Flags(), &mountOptions)
 	root.Flags().Lookup("option").Hidden = true
-	root.AddCommand(newMount(), newUnmount(), newRun(), newStatus(), newRefresh(), newPending(), newExpunge(), newDemo(), newVersion(), newDaemon())
+	root.AddCommand(newMount(), newUnmount(), newRun(), newStatus(), newRefresh(), newPending(), newExpunge(), newDemo(), newVersion(), newDaemon(), newShare())
 	return root
 }
 
