@@ -158,11 +158,11 @@ func (s *Server) getxattrWait(ctx context.Context, id fuse.NodeID, name string) 
 	}
 	_, b, _, err := s.message(id)
 	if err == errWait {
-		if err := s.load(ctx, id); err != nil {
+		if err = s.load(ctx, id); err != nil {
 			return nil, err
 		}
-		value, err := s.getxattr(id, name)
-		if err != errWait {
+		var value []byte
+		if value, err = s.getxattr(id, name); err != errWait {
 			return value, err // it was not about the header
 		}
 		_, b, _, err = s.message(id)
