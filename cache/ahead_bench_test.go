@@ -33,7 +33,7 @@ func BenchmarkScan(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			if k, ok := m.TryReadAt(snap.Validity(), uid, p, 0); !ok || k != size {
+			if k, ok := tryReadAt(m, snap.Validity(), uid, p, 0); !ok || k != size {
 				b.Fatalf("message %d: %d octets, %v", uid, k, ok)
 			}
 		}

@@ -170,7 +170,7 @@ func TestOddAnswersAreNoTexts(t *testing.T) {
 				change(s, in)
 				_, err := m.Open(within(t, short), snap.Validity(), 2)
 				wantKind(t, err, Stale)
-				if _, ok := m.TryReadAt(snap.Validity(), 2, make([]byte, 10), 0); ok {
+				if _, ok := tryReadAt(m, snap.Validity(), 2, make([]byte, 10), 0); ok {
 					t.Error("it can be read")
 				}
 				// A session that names another message does not list this one.

@@ -175,7 +175,7 @@
 //	Account.mu
 //
 // [Account.Tree], [Mailbox.Snapshot] and all that a Snapshot answers take no lock;
-// [Mailbox.TryOpen] and [Mailbox.TryReadAt] take texts.mu for a lookup, and where a
+// [Mailbox.TryOpen] and [Mailbox.TryView] take texts.mu for a lookup, and where a
 // message is opened to note that.
 // Methods of hearing run on the goroutine that reads a connection; they take
 // hearing.mu, looks.mu and what lies below them.

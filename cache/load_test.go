@@ -230,7 +230,7 @@ func TestAnotherUIDValidity(t *testing.T) {
 	_, err := m.ReadAt(within(t, short), old.Validity(), 2, make([]byte, 10), 0)
 	wantKind(t, err, Stale)
 	eventually(t, short, "the new index", func() bool { return m.Snapshot().Validity() == 4242 })
-	if _, ok := m.TryReadAt(old.Validity(), 1, make([]byte, 10), 0); ok {
+	if _, ok := tryReadAt(m, old.Validity(), 1, make([]byte, 10), 0); ok {
 		t.Error("a cached text of the old is served")
 	}
 	if _, ok := m.TryOpen(old.Validity(), 1); ok {

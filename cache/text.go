@@ -132,33 +132,35 @@ func (m *Mailbox) first(ctx context.Context, v UIDValidity, uid UID) (block, err
 	return block{l.got[0], l.size}, nil
 }
 
-// TryReadAt is ReadAt from memory only; ok is false where it would have to wait
-// or to fail.
-func (m *Mailbox) TryReadAt(v UIDValidity, uid UID, p []byte, off int64) (n int, ok bool) {
+// TryView is ReadAt of n octets from memory only, and without a copy: it appends to the
+// pieces those of which the text is made. They stay as they are for as long as somebody
+// holds them, whatever becomes of the cache, and are not to be modified. ok is false where
+// it would have to wait or to fail.
+func (m *Mailbox) TryView(v UIDValidity, uid UID, n int, off int64, pieces [][]byte) (_ [][]byte, ok bool) {
 	if off < 0 || m.valid(v) != nil {
-		return 0, false
+		return nil, false
 	}
 	size, ok := m.settledSize(v, uid)
 	if !ok {
-		return 0, false
+		return nil, false
 	}
-	for n < len(p) && off+int64(n) < size {
-		i, start := blockAt(size, off+int64(n))
+	for at, end := off, min(off+int64(n), size); at < end; {
+		i, start := blockAt(size, at)
 		b, ok := m.cached(v, uid, i)
-		if !ok || b.size != size {
-			return 0, false
+		if !ok || b.size != size || at-start >= int64(len(b.data)) {
+			return nil, false
 		}
-		k := copy(p[n:], b.data[off+int64(n)-start:])
-		n += k
-		if k > 0 && off+int64(n) == start+int64(len(b.data)) {
+		last := min(end-start, int64(len(b.data)))
+		pieces = append(pieces, b.data[at-start:last])
+		if at = start + last; last == int64(len(b.data)) {
 			m.handOver(v, uid, i)
 		}
 	}
 	if off == 0 {
 		m.opened(v, uid, false) // where there is no OPEN (zero-message open)
 	}
-	m.ahead(v, uid, size, off, int64(len(p)), false)
-	return n, true
+	m.ahead(v, uid, size, off, int64(n), false)
+	return pieces, true
 }
 
 // settledSize gives the length of a text whose size is known to be true.

@@ -190,7 +190,7 @@ func TestTheTailOfALargeTextCostsLittle(t *testing.T) {
 		// tail -c 1000: the kernel reads whole pages.
 		buf := make([]byte, 4096)
 		for off := (size - 1000) &^ 4095; off < size; off += 4096 {
-			if _, ok := m.TryReadAt(snap.Validity(), mes.UID, buf, off); !ok {
+			if _, ok := tryReadAt(m, snap.Validity(), mes.UID, buf, off); !ok {
 				t.Errorf("%d octets: the end is not there after open", size)
 				if _, err := m.ReadAt(within(t, short), snap.Validity(), mes.UID, buf, off); err != nil {
 					t.Fatal(err)
@@ -223,14 +223,14 @@ func TestThousandSmallTextsOneByOne(t *testing.T) {
 		if _, err := m.Open(within(t, short), snap.Validity(), uid); err != nil {
 			t.Fatal(err)
 		}
-		if n, ok := m.TryReadAt(snap.Validity(), uid, p, 0); !ok || string(p[:n]) != string(texts[i]) {
+		if n, ok := tryReadAt(m, snap.Validity(), uid, p, 0); !ok || string(p[:n]) != string(texts[i]) {
 			t.Fatalf("message %d", uid)
 		}
 	}
 	t.Log("1,000 texts of 10 KB one by one:", time.Since(begun))
 }
 
-func BenchmarkTryReadAt(b *testing.B) {
+func BenchmarkTryView(b *testing.B) {
 	s := imaptest.NewScripted(b)
 	s.Mailbox("INBOX").Add(text(1, 10_000))
 	m := box(b, openScripted(b, s), "INBOX")
@@ -238,10 +238,10 @@ func BenchmarkTryReadAt(b *testing.B) {
 	if _, err := m.Open(within(b, short), v, 1); err != nil {
 		b.Fatal(err)
 	}
-	p := make([]byte, 16384)
+	pieces := make([][]byte, 0, 4)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, ok := m.TryReadAt(v, 1, p, 0); !ok {
+		if _, ok := m.TryView(v, 1, 16384, 0, pieces); !ok {
 			b.Fatal("not there")
 		}
 	}

@@ -93,10 +93,10 @@ func BenchmarkRead(b *testing.B) {
 	if _, err := s.openWait(b.Context(), id|7, fuse.OpenReadOnly); err != nil {
 		b.Fatal(err)
 	}
-	buf := make([]byte, 16384)
+	pieces := make([][]byte, 0, 4)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := s.read(id|7, buf, 0); err != nil {
+		if _, err := s.read(id|7, 16384, 0, pieces); err != nil {
 			b.Fatal(err)
 		}
 	}

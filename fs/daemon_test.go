@@ -27,7 +27,10 @@ import (
 // process that opens files in its own mount waits for itself. The tests
 // tell the serving process what the account does, a JSON line at a time.
 
-const daemonEnv = "IMAPFS_TEST_MOUNT"
+const (
+	daemonEnv   = "IMAPFS_TEST_MOUNT"
+	noDeviceEnv = "IMAPFS_TEST_NO_DEVICE" // bazil answers each READ
+)
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(daemonEnv); dir != "" {
@@ -72,6 +75,10 @@ func daemonMain(dir string) error {
 	s, err := mount(a, o)
 	if err != nil {
 		return err
+	}
+	if os.Getenv(noDeviceEnv) != "" {
+		s.device.close()
+		s.device = device{}
 	}
 	a.server.Store(s)
 	served := make(chan error, 1)
@@ -137,6 +144,12 @@ func obey(a *fakeAccount, s *Server, o order) (int64, error) {
 		defer s.generated.mu.Unlock()
 		return int64(len(s.generated.nodes)), nil
 	}
+	if o.Op == "device" {
+		if s.device.file == nil {
+			return 0, errors.New("there is none")
+		}
+		return 0, nil
+	}
 	if o.Op == "readers" {
 		return int64(s.readers.Load()), nil
 	}
@@ -172,7 +185,7 @@ func obey(a *fakeAccount, s *Server, o order) (int64, error) {
 		m.setup(func() { m.hang = o.MS != 0 })
 	case "hangread":
 		m.setup(func() { m.hangRead = o.MS != 0 })
-	case "stall": // TryOpen and TryReadAt keep the goroutine that calls them
+	case "stall": // TryOpen and TryView keep the goroutine that calls them
 		go m.setup(func() { time.Sleep(time.Duration(o.MS) * time.Millisecond) })
 	case "fail":
 		m.setup(func() { m.textErr = m.kind(o.Kind) })

@@ -267,18 +267,17 @@ func (s *Server) serveOpen(r *fuse.OpenRequest) {
 }
 
 func (s *Server) serveRead(r *fuse.ReadRequest) {
-	buf := readBuffers.Get().(*[maxRead]byte)
 	l, id := s.resolve(r.Node)
-	var n int
-	var err error
 	if l != nil {
-		n, err = s.readLocal(l, buf[:min(r.Size, maxRead)], r.Offset)
-	} else {
-		n, err = s.read(id, buf[:min(r.Size, maxRead)], r.Offset)
+		s.serveReadLocal(r, l)
+		return
 	}
+	a := readAnswers.Get().(*readAnswer)
+	defer a.done()
+	pieces, err := s.read(id, min(r.Size, maxRead), r.Offset, a.pieces)
 	switch err {
 	case nil:
-		r.Respond(&fuse.ReadResponse{Data: buf[:n]})
+		s.device.answer(r, a, pieces)
 	case errWait:
 		w := s.newWaiting(id)
 		w.off = r.Offset
@@ -291,7 +290,17 @@ func (s *Server) serveRead(r *fuse.ReadRequest) {
 	default:
 		s.fail(r, err)
 	}
-	readBuffers.Put(buf)
+}
+
+func (s *Server) serveReadLocal(r *fuse.ReadRequest, l *local) {
+	buf := readBuffers.Get().(*[maxRead]byte)
+	defer readBuffers.Put(buf)
+	n, err := s.readLocal(l, buf[:min(r.Size, maxRead)], r.Offset)
+	if err != nil {
+		s.fail(r, err)
+		return
+	}
+	r.Respond(&fuse.ReadResponse{Data: buf[:n]})
 }
 
 // serveInterrupt ends the request that is to be interrupted. One that is not

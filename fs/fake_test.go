@@ -493,14 +493,18 @@ func (m *fakeMailbox) ReadAt(ctx context.Context, v cache.UIDValidity, uid cache
 	return n, nil
 }
 
-func (m *fakeMailbox) TryReadAt(v cache.UIDValidity, uid cache.UID, p []byte, off int64) (int, bool) {
+func (m *fakeMailbox) TryView(v cache.UIDValidity, uid cache.UID, n int, off int64, pieces [][]byte) ([][]byte, bool) {
 	m.a.mu.Lock()
 	defer m.a.mu.Unlock()
 	t := m.texts[uid]
 	if t == nil || !t.loaded || t.late || m.hangRead || v != m.validity {
-		return 0, false
+		return nil, false
 	}
-	return copyAt(p, t.text, off), true
+	p := make([]byte, n)
+	if k := copyAt(p, t.text, off); k > 0 { // in two, as what lies in two blocks
+		pieces = append(pieces, p[:(k+1)/2], p[(k+1)/2:k])
+	}
+	return pieces, true
 }
 
 func copyAt(p, text []byte, off int64) int {

@@ -195,7 +195,7 @@ func TestManyAtOnce(t *testing.T) {
 			m, err := s.lookup(r.Node, fmt.Sprint(1+i%1200))
 			if err == nil && m.Node != 0 {
 				s.openWait(ctx, m.Node, fuse.OpenReadOnly)
-				s.read(m.Node, make([]byte, 10), 0)
+				s.read(m.Node, 10, 0, nil)
 			}
 		})
 	}

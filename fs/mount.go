@@ -81,6 +81,7 @@ type Server struct {
 	account account
 	kernel  kernel
 	conn    *fuse.Conn
+	device  device
 	mount   *mountinfo.Info // as the mount table had it after mounting
 	ctx     context.Context // of Serve: all requests end with it
 
@@ -188,6 +189,7 @@ func mount(a account, o Options) (*Server, error) {
 	if o.AllowOther {
 		options = append(options, fuse.AllowOther())
 	}
+	before := devices()
 	if s.conn, err = mountQuietly(point, options); err != nil {
 		return nil, err
 	}
@@ -195,6 +197,9 @@ func mount(a account, o Options) (*Server, error) {
 	if s.mount, err = findMount(point); err != nil || s.mount == nil {
 		unmount(point)
 		return nil, errors.Join(fmt.Errorf("mount point %s is not in the mount table", point), err, s.conn.Close())
+	}
+	if s.device = newDevice(before); s.device.file == nil {
+		s.log.Debug("texts are copied for the kernel: which file is the mount's is not plain")
 	}
 	return s, nil
 }

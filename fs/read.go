@@ -26,24 +26,24 @@ const failureKept = time.Second
 
 var pageSize = os.Getpagesize()
 
-// read answers from memory into p; errWait otherwise. A short answer is the end
-// of the text.
-func (s *Server) read(id fuse.NodeID, p []byte, off int64) (int, error) {
+// read appends to pieces n octets from memory as they lie there, which are not to be
+// modified; errWait where they do not. Fewer are the end of the text.
+func (s *Server) read(id fuse.NodeID, n int, off int64, pieces [][]byte) ([][]byte, error) {
 	if q := s.generated.find(id); q != nil {
-		return s.readSequences(q, p, off)
+		return s.readSequences(q, n, off, pieces)
 	}
 	sl, uid, b, err := s.readable(id)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	if errno, ok := sl.lastFailure(uid, len(p) <= pageSize); ok {
-		return 0, errno
+	if errno, ok := sl.lastFailure(uid, n <= pageSize); ok {
+		return nil, errno
 	}
-	n, ok := sl.dir.box.TryReadAt(b.validity, uid, p, off)
-	if !ok || n == 0 && s.waits.reading(sl, uid) {
-		return 0, errWait
+	got, ok := sl.dir.box.TryView(b.validity, uid, n, off, pieces)
+	if !ok || len(got) == len(pieces) && s.waits.reading(sl, uid) {
+		return nil, errWait
 	}
-	return n, nil
+	return got, nil
 }
 
 func (s *Server) readWait(ctx context.Context, id fuse.NodeID, p []byte, off int64) (int, error) {

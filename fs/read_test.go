@@ -13,20 +13,20 @@ func TestFailureIsRememberedForItsReader(t *testing.T) {
 	id := walk(t, s, "INBOX", "1").Node
 	sl, uid, _ := s.node(id)
 	sl.rememberFailure(uid, syscall.ETIMEDOUT)
-	_, err := s.read(id, make([]byte, maxRead), maxRead)
+	_, err := s.read(id, maxRead, maxRead, nil)
 	wantErrno(t, "the same read-ahead", err, syscall.ETIMEDOUT)
-	_, err = s.read(id, make([]byte, 4096), 0)
+	_, err = s.read(id, 4096, 0, nil)
 	wantErrno(t, "the repeat", err, syscall.ETIMEDOUT)
-	if _, err := s.read(id, make([]byte, 4096), 0); err != errWait {
+	if _, err := s.read(id, 4096, 0, nil); err != errWait {
 		t.Errorf("the next reader: %v", err)
 	}
 	sl.rememberFailure(uid, syscall.EINTR)
-	if _, err := s.read(id, make([]byte, 4096), 0); err != errWait {
+	if _, err := s.read(id, 4096, 0, nil); err != errWait {
 		t.Errorf("another's interrupt: %v", err)
 	}
 	sl.rememberFailure(uid, syscall.EIO)
 	sl.failed[uid] = failure{syscall.EIO, time.Now().Add(-time.Millisecond)}
-	if _, err := s.read(id, make([]byte, 4096), 0); err != errWait {
+	if _, err := s.read(id, 4096, 0, nil); err != errWait {
 		t.Errorf("long after: %v", err)
 	}
 }

@@ -161,10 +161,13 @@ func (s *Server) openSequences(ctx context.Context, q *sequences) (fuse.OpenResp
 	return fuse.OpenResponse{Flags: fuse.OpenKeepCache | noFlush}, nil
 }
 
-func (s *Server) readSequences(q *sequences, p []byte, off int64) (int, error) {
+func (s *Server) readSequences(q *sequences, n int, off int64, pieces [][]byte) ([][]byte, error) {
 	if q.slot.over() {
-		return 0, errStale
+		return nil, errStale
 	}
 	text := s.generated.textOf(q)
-	return copy(p, text[min(off, int64(len(text))):]), nil
+	if text = text[min(off, int64(len(text))):]; len(text) == 0 {
+		return pieces, nil
+	}
+	return append(pieces, text[:min(n, len(text))]), nil
 }

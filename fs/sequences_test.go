@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -44,12 +45,11 @@ func readAll(t *testing.T, s *Server, r fuse.LookupResponse) string {
 	t.Helper()
 	var text []byte
 	for {
-		p := make([]byte, 16<<10)
-		n, err := s.read(r.Node, p, int64(len(text)))
+		pieces, err := s.read(r.Node, 16<<10, int64(len(text)), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if text = append(text, p[:n]...); n == 0 {
+		if text = append(text, bytes.Join(pieces, nil)...); len(pieces) == 0 {
 			break
 		}
 	}
@@ -87,8 +87,8 @@ func TestSequencesAreTheFlags(t *testing.T) {
 	if names, err := s.listxattr(r.Node); len(names) > 0 || err != nil {
 		t.Errorf("listxattr: %q, %v", names, err)
 	}
-	if n, err := s.read(r.Node, make([]byte, 10), 1<<40); n != 0 || err != nil {
-		t.Errorf("behind the end: %d, %v", n, err)
+	if p, err := s.read(r.Node, 10, 1<<40, nil); len(p) != 0 || err != nil {
+		t.Errorf("behind the end: %q, %v", p, err)
 	}
 }
 
@@ -255,7 +255,7 @@ func TestSequencesEndWithTheirMailbox(t *testing.T) {
 	old, _ := sequencesOf(t, s, walk(t, s, "INBOX").Node)
 	box.setValidity(2)
 	for what, err := range map[string]error{
-		"read":    second(s.read(old.Node, make([]byte, 10), 0)),
+		"read":    second(s.read(old.Node, 10, 0, nil)),
 		"getattr": second(s.getattr(old.Node)),
 		"open":    second(s.openWait(t.Context(), old.Node, fuse.OpenReadOnly)),
 	} {
@@ -266,7 +266,7 @@ func TestSequencesEndWithTheirMailbox(t *testing.T) {
 		t.Errorf("%q, nodes %v and %v", text, old.Node, fresh.Node)
 	}
 	a.remove("INBOX")
-	_, err := s.read(fresh.Node, make([]byte, 10), 0)
+	_, err := s.read(fresh.Node, 10, 0, nil)
 	wantErrno(t, "read", err, syscall.ESTALE)
 }
 

@@ -55,7 +55,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	s.waits.close()
 	s.notifiers.close()
 	err := s.clear()
-	return errors.Join(err, s.conn.Close())
+	return errors.Join(err, s.device.close(), s.conn.Close())
 }
 
 // readRequests reads and answers requests until the connection ends.

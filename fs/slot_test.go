@@ -58,7 +58,7 @@ func TestNewUIDValidityIsANewNode(t *testing.T) {
 	}
 	_, err := s.getattr(old.Node)
 	wantErrno(t, "getattr", err, syscall.ESTALE)
-	_, err = s.read(old.Node, make([]byte, 10), 0)
+	_, err = s.read(old.Node, 10, 0, nil)
 	wantErrno(t, "read", err, syscall.ESTALE)
 	_, err = s.open(old.Node, fuse.OpenReadOnly)
 	wantErrno(t, "open", err, syscall.ESTALE)
@@ -78,7 +78,7 @@ func TestUIDValidityThatChangesUnseenIsNoticed(t *testing.T) {
 	old := walk(t, s, "INBOX", "1").Node
 	a.server.Store(nil) // the observer comes late
 	box.setValidity(2)
-	_, err := s.read(old, make([]byte, 10), 0)
+	_, err := s.read(old, 10, 0, nil)
 	wantErrno(t, "read", err, syscall.ESTALE)
 	if now := walk(t, s, "INBOX").Node; now == dir {
 		t.Error("the same node")

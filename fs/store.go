@@ -44,7 +44,7 @@ type mailbox interface {
 	Open(ctx context.Context, v cache.UIDValidity, uid cache.UID) (int64, error)
 	TryOpen(v cache.UIDValidity, uid cache.UID) (int64, bool)
 	ReadAt(ctx context.Context, v cache.UIDValidity, uid cache.UID, p []byte, off int64) (int, error)
-	TryReadAt(v cache.UIDValidity, uid cache.UID, p []byte, off int64) (int, bool)
+	TryView(v cache.UIDValidity, uid cache.UID, n int, off int64, pieces [][]byte) ([][]byte, bool)
 	Header(ctx context.Context, v cache.UIDValidity, uid cache.UID) ([]byte, error)
 }
 
