@@ -161,6 +161,7 @@ func readChunks(d *imapwire.Decoder, n int64, chunk int) [][]byte {
 	var chunks [][]byte
 	for n > 0 && d.Err() == nil {
 		p := make([]byte, min(n, int64(chunk)))
+		largePages(p)
 		d.ReadLiteral(p)
 		chunks = append(chunks, p)
 		n -= int64(len(p))
