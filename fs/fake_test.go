@@ -500,9 +500,9 @@ func (m *fakeMailbox) TryView(v cache.UIDValidity, uid cache.UID, n int, off int
 	if t == nil || !t.loaded || t.late || m.hangRead || v != m.validity {
 		return nil, false
 	}
-	p := make([]byte, n)
-	if k := copyAt(p, t.text, off); k > 0 { // in two, as what lies in two blocks
-		pieces = append(pieces, p[:(k+1)/2], p[(k+1)/2:k])
+	if off < int64(len(t.text)) { // in two, as what lies in two blocks
+		p := t.text[off:min(off+int64(n), int64(len(t.text)))]
+		pieces = append(pieces, p[:(len(p)+1)/2], p[(len(p)+1)/2:])
 	}
 	return pieces, true
 }

@@ -87,10 +87,14 @@ type mount struct {
 
 // mounted starts an imapfs and waits until it serves.
 func (h *host) mounted(binary string, d *imaptest.Dovecot, p *imaptest.Proxy, flags ...string) *mount {
+	return h.mountedAs(binary, d.User, d.Password, p, flags...)
+}
+
+func (h *host) mountedAs(binary, user, password string, p *imaptest.Proxy, flags ...string) *mount {
 	m := &mount{h: h, dir: h.path("mnt"), proxy: p, binary: binary}
 	args := append([]string{"mount", "-f", "--tls", "none"}, flags...)
-	cmd := exec.Command(binary, append(args, "imap://"+d.User+"@"+p.Addr+"/", m.dir)...)
-	cmd.Env = h.environment(d.Password)
+	cmd := exec.Command(binary, append(args, "imap://"+user+"@"+p.Addr+"/", m.dir)...)
+	cmd.Env = h.environment(password)
 	log, err := os.Create(filepath.Join(h.dir, "imapfs.log"))
 	h.must(err)
 	defer log.Close()

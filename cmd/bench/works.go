@@ -28,6 +28,7 @@ var works = []struct {
 	{"warm writable", warmWritable},
 	{"rsync", rsyncTwice},
 	{"listing", listing},
+	{"million", million},
 	{"changes", changes},
 }
 

@@ -209,6 +209,42 @@ func TestEncodedCommandsNameTheirWaitsAndSecrets(t *testing.T) {
 	}
 }
 
+// BenchmarkReadLiteral is the text of a message of 10,000 octets into memory that is there.
+func BenchmarkReadLiteral(b *testing.B) {
+	text := strings.Repeat("x", 10_000)
+	d := NewDecoder(&repeating{text: "* 12 FETCH (UID 7123 BODY[] {10000}\r\n" + text + ")\r\n"})
+	p := make([]byte, len(text))
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	for b.Loop() {
+		d.Begin()
+		d.Accept('*')
+		d.Space()
+		d.Number32()
+		d.Space()
+		d.Name()
+		d.Space()
+		d.Accept('(')
+		d.Name()
+		d.Space()
+		d.Number32()
+		d.Space()
+		d.Name()
+		d.Expect('[')
+		d.Section()
+		d.Space()
+		kind, _, n := d.String()
+		if kind != Literal || n != int64(len(p)) {
+			b.Fatal(kind, n, d.Err())
+		}
+		d.ReadLiteral(p)
+		d.Expect(')')
+		if d.EOL(); d.Err() != nil {
+			b.Fatal(d.Err())
+		}
+	}
+}
+
 func BenchmarkDecodeMeta(b *testing.B) {
 	line := "* 12345 FETCH (UID 7123456 FLAGS (\\Seen $Junk) INTERNALDATE \"01-Jan-2020 10:00:00 +0100\" RFC822.SIZE 47110)\r\n"
 	d := NewDecoder(&repeating{text: line})
