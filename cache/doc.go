@@ -114,6 +114,10 @@
 // nothing but another size, it goes with the same command (replace.go). The next daemon
 // goes on where this one ended (recover.go).
 //
+// What is read is given as it lies in its blocks, without a copy ([Mailbox.TryView]): a block
+// is never written to again, and the collector has it when the last who reads it has gone.
+// A lookup takes 1.6 µs (text_test.go); at 10,000 messages the order of the LRU does not show.
+//
 // # Limits
 //
 // A server cannot make an account grow beyond these, and imapconn's:

@@ -143,4 +143,13 @@
 // Server.mu or queue.mu, then notifiers.mu; slot.mu, generated.mu and waits.mu alone. In a
 // writable mount local.text, which is held over the local disk, and then edits.mu come before
 // all of these.
+//
+// # What it costs
+//
+// A cached READ, a LOOKUP and a page of READDIR take no allocation of ours, 0.1, 0.12 and
+// 7 µs (bench_test.go; the READ is 1.6 µs and two allocations of package cache's more, which
+// keep its order). What is dear is around them: of a first grep, half of the daemon's CPU
+// was copies of the texts for the kernel and memory for these (device.go) and the faults of
+// the cache's memory (imapconn/largepages_linux.go). Of what is left most is system calls,
+// page clearing, and the Go scheduler's watch over the read that waits for the kernel.
 package fs

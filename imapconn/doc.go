@@ -42,7 +42,8 @@
 // Callbacks run on it, in the order of the server's words: they return at once,
 // take no lock that is held across the network and do not call the Client.
 // Everything is accepted at any time; what nobody knows is skipped with its
-// literals. Texts go straight from the connection into slices of their own.
+// literals. Texts go straight from the connection into slices of their own, in memory that
+// the kernel is asked to give by the 2 MB (largepages_linux.go).
 //
 // Every method returns when its context ends. A command that was not sent yet
 // is then never sent; the answer to one that was is drained, and its callback

@@ -31,7 +31,6 @@ func million(b *bench) {
 	work := fmt.Sprintf("%d messages, ", millionMessages)
 	b.table.note(work+"first ls", 0, m.measure(func() time.Duration { return b.run(0, "ls", m.path(inbox)) }))
 	b.table.count(work+"listed", 0, float64(statusOf(b.host, m.process.Pid, "VmRSS"))/1e6, "MB of RSS", 100)
-	b.table.note(work+"first ls -l", 0, m.measure(func() time.Duration { return b.run(0, "ls", "-l", m.path(inbox)) }))
 
 	each := func(what string, most float64, change func(i int), seen func(i int) bool) {
 		c := m.measure(func() time.Duration {
