@@ -23,8 +23,8 @@ import (
 )
 
 // gcPercent is how much garbage there may be, in hundredths of what lives, which is mostly
-// the text cache: with Go's usual 100 a grep of all that fits into it takes 440 MB, with 50
-// 356 MB, and the same time and CPU. $GOGC stands over it.
+// the text cache: what makes garbage beside a full cache may take half of that again, and
+// with Go's usual 100 as much again. A grep makes none to speak of. $GOGC stands over it.
 const gcPercent = 50
 
 func newMount() *cobra.Command {
