@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -58,6 +59,32 @@ func TestSplitOptions(t *testing.T) {
 	} {
 		if have := splitOptions(in); !slices.Equal(have, want) {
 			t.Errorf("%q: %q", in, have)
+		}
+	}
+}
+
+// TestReadmeConfig: what the README shows is a configuration.
+func TestReadmeConfig(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "\n```toml\n")
+	shown, _, ok := strings.Cut(rest, "\n```\n")
+	c := &config{file: "README.md"}
+	if err := c.parse([]byte(shown)); err != nil || !ok || !slices.Equal(c.names(), []string{"gmail", "work"}) {
+		t.Fatal(err, c.names())
+	}
+	for _, name := range c.names() {
+		url, layers, err := c.layersOf(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parseURL(url); err != nil {
+			t.Errorf("%s: %v", url, err)
+		}
+		if _, err := layered(t, layers...); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
