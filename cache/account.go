@@ -233,14 +233,26 @@ func (a *Account) look(m *Mailbox) {
 	if m.touched.Swap(now) < now-int64(lookedIntoFor) && m.news.Load() {
 		m.stir(true) // it changed while nobody looked
 	}
-	if a.lastLook.Swap(now) < now-int64(time.Second) {
-		wake(a.repoll)
-		a.awake()
-	}
+	a.Look()
 	if m.Selectable() && (a.last.Load() != m || a.unwatched.Load()) {
 		a.recents.add(m, a.cfg.Connections)
 		a.last.Store(m)
 		wake(a.rewatch)
+	}
+}
+
+// LookInterval is how often Account.Look is to be called at least while the account is
+// in use.
+const LookInterval = time.Minute
+
+// Look notes that the account is in use, without saying of which mailbox: of one that
+// is looked into Mailbox.Touch does. Where the kernel answers in our place it is all that
+// we know of. It costs nothing and waits for nothing.
+func (a *Account) Look() {
+	now := time.Now().UnixNano()
+	if a.lastLook.Swap(now) < now-int64(time.Second) {
+		wake(a.repoll)
+		a.awake()
 	}
 }
 

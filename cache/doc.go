@@ -70,7 +70,9 @@
 // during the last ten minutes is looked at, any other by whoever looks next; where names
 // have changed the tree is listed. Both are hints. So the poll (poll.go) asks every
 // Config.Poll about whatever was looked into during the last ten minutes, all in one
-// command or one flight; less often about what NOTIFY tells of. A server that is found not
+// command or one flight; less often about mailboxes that NOTIFY tells of, but for the names
+// of all every time until two minutes after a look ([Account.Look]): Dovecot keeps back what
+// NOTIFY is to tell of a RENAME until a client lists them. A server that is found not
 // to tell what the poll finds is asked by the poll alone (mute.go). The poll stays under
 // 1 KB a second: with some hundred mailboxes and more it asks for the tree, and about each
 // mailbox, less often.

@@ -90,10 +90,7 @@ func (t *trees) init(a *Account) {
 // LoadTree gives a tree that is not older than Config.Poll, whole or an error:
 // where the one in memory is older it waits for a LIST.
 func (a *Account) LoadTree(ctx context.Context) (*Tree, error) {
-	now := time.Now()
-	if a.lastLook.Swap(now.UnixNano()) < now.UnixNano()-int64(time.Second) {
-		wake(a.repoll)
-	}
+	a.Look()
 	j := a.trees.refresh(ctx, a.trees.maxAge(true))
 	if j == nil {
 		return a.Tree(), nil

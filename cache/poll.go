@@ -19,6 +19,9 @@ const (
 	pollRate = 512
 	// statusOctets is about what a STATUS and its answer take.
 	statusOctets = 160
+	// usedFor is how long after a look the tree is asked for though NOTIFY stands: whoever
+	// goes on looks again by then.
+	usedFor = 2 * LookInterval
 	// tendEvery is how often connections are looked after when nobody looks.
 	tendEvery = 5 * time.Minute
 	// unusedClose is after how long without use a connection is closed, if two
@@ -32,36 +35,44 @@ const (
 // says. When nobody has looked for ten minutes it only keeps the connections
 // alive.
 //
-// What NOTIFY tells of needs to be asked for as a check only: once when somebody has
-// looked, then seldom.
+// Where NOTIFY stands mailboxes are asked about as a check only: once when somebody has
+// looked, then seldom. The tree is asked for each time while somebody uses it: Dovecot
+// tells of a RENAME by another process only once a client lists the mailboxes.
 func (a *Account) poll() {
 	var asked int64 // Unix nanoseconds
 	for a.ctx.Err() == nil {
 		look := a.lastLook.Load()
-		switch lately := time.Now().UnixNano()-look < int64(lookedIntoFor); {
-		case lately && a.noticed() && look < asked && !a.askAll.Load():
+		switch unused := time.Now().UnixNano() - look; {
+		case unused >= int64(lookedIntoFor):
 			a.nap(a.repoll, tendEvery)
-			if a.lastLook.Load() == look && time.Now().UnixNano()-look < int64(lookedIntoFor) {
+		case unused >= int64(usedFor) && a.told(asked):
+			a.nap(a.repoll, tendEvery)
+			if a.lastLook.Load() == look && a.lookedAt() {
 				a.ask()
 			}
-		case lately:
-			a.nap(a.soon, a.cfg.Poll)
-			asked = time.Now().UnixNano()
-			a.ask()
 		default:
-			a.nap(a.repoll, tendEvery)
+			a.nap(a.soon, a.cfg.Poll)
+			if a.told(asked) {
+				a.askTree()
+			} else {
+				asked = time.Now().UnixNano()
+				a.ask()
+			}
 		}
 		a.tend()
 	}
 }
 
+// told reports whether NOTIFY tells of all that is asked about, and nobody has looked
+// since this was last done.
+func (a *Account) told(asked int64) bool {
+	return a.noticed() && a.lastLook.Load() < asked && !a.askAll.Load()
+}
+
 // ask asks about the tree and the mailboxes.
 func (a *Account) ask() {
-	if j := a.trees.refresh(a.ctx, a.trees.maxAge(false)); j != nil {
-		if err := j.await(a.ctx, "list", nil, 0); err != nil {
-			a.log.Debug("poll", "err", err)
-			return
-		}
+	if !a.askTree() {
+		return
 	}
 	for due := a.toAsk(); len(due) > 0 && a.ctx.Err() == nil; {
 		var err error
@@ -72,6 +83,18 @@ func (a *Account) ask() {
 			}
 		}
 	}
+}
+
+// askTree asks for the tree, unless that was done a moment ago, or the tree is so large
+// that it would be too often.
+func (a *Account) askTree() (ok bool) {
+	if j := a.trees.refresh(a.ctx, a.trees.maxAge(false)); j != nil {
+		if err := j.await(a.ctx, "list", nil, 0); err != nil {
+			a.log.Debug("poll", "err", err)
+			return false
+		}
+	}
+	return true
 }
 
 // askSoon has poll ask at once about all that is in use.

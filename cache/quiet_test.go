@@ -11,6 +11,22 @@ import (
 	"imapfs/imapconn/imaptest"
 )
 
+// openPiped opens an account in a bubble of testing/synctest, with the defaults.
+func openPiped(t *testing.T, s *imaptest.Scripted) *Account {
+	t.Helper()
+	d := &imapconn.Dialer{
+		TLS: imapconn.TLSNone, DialContext: s.Dial,
+		Credentials: func(context.Context) (imapconn.Credentials, error) {
+			return imapconn.Credentials{User: s.User, Password: s.Password}, nil
+		},
+	}
+	a, err := Open(t.Context(), Config{Dial: d.Dial})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
 // TestNothingIsSentWhileNobodyLooks counts commands over synthetic time: once nobody
 // has looked for ten minutes, the connections are kept alive and no more.
 func TestNothingIsSentWhileNobodyLooks(t *testing.T) {
@@ -21,20 +37,11 @@ func TestNothingIsSentWhileNobodyLooks(t *testing.T) {
 				s := imaptest.NewPiped(t)
 				s.Capabilities(caps)
 				s.On("NOTIFY", func(c *imaptest.Call) { c.Done("OK done") })
-				d := &imapconn.Dialer{
-					TLS: imapconn.TLSNone, DialContext: s.Dial,
-					Credentials: func(context.Context) (imapconn.Credentials, error) {
-						return imapconn.Credentials{User: s.User, Password: s.Password}, nil
-					},
-				}
 				names := []string{"INBOX", "two", "three", "four", "five"}
 				for _, name := range names {
 					s.Mailbox(name).Add(text(1, 100))
 				}
-				a, err := Open(t.Context(), Config{Dial: d.Dial})
-				if err != nil {
-					t.Fatal(err)
-				}
+				a := openPiped(t, s)
 				defer a.Close()
 				for _, name := range names {
 					mustLoad(t, box(t, a, name))
@@ -50,7 +57,11 @@ func TestNothingIsSentWhileNobodyLooks(t *testing.T) {
 					}
 					return sent
 				}
-				t.Logf("in the first ten minutes: %v", count(lookedIntoFor+a.cfg.Poll))
+				first := count(lookedIntoFor + a.cfg.Poll)
+				t.Logf("in the first ten minutes: %v", first)
+				if n := first["LIST"]; strings.Contains(caps, "NOTIFY") && n > int(usedFor/a.cfg.Poll)+8 {
+					t.Errorf("%d LIST while NOTIFY stands", n)
+				}
 				sent := count(10 * time.Minute)
 				t.Logf("in ten minutes more: %v", sent)
 				for name, n := range sent {
