@@ -12,7 +12,9 @@ import (
 )
 
 // forever is how long the kernel may keep names and attributes: until it is
-// told otherwise (invalidate.go).
+// told otherwise (invalidate.go). The attributes of a directory it keeps only for
+// Options.lookEvery: it needs them for whoever passes through, and so asks for them
+// though it has all names. Else nobody knew that the mount is in use.
 const forever = 365 * 24 * time.Hour
 
 const (
@@ -60,7 +62,7 @@ func (s *Server) directoryAttr(d *directory) fuse.Attr {
 		changed = time.Unix(0, 0)
 	}
 	return fuse.Attr{
-		Valid:     forever,
+		Valid:     s.options.lookEvery,
 		Inode:     d.inode,
 		Atime:     changed,
 		Mtime:     changed,

@@ -67,6 +67,10 @@ func daemonMain(dir string) error {
 	if err := json.Unmarshal([]byte(os.Getenv("IMAPFS_TEST_OPTIONS")), &o); err != nil {
 		return err
 	}
+	var err error
+	if o.lookEvery, err = time.ParseDuration(os.Getenv("IMAPFS_TEST_LOOKEVERY")); err != nil {
+		return err
+	}
 	o.MountPoint = dir
 	o.Umask = 0o077
 	o.UID, o.GID = uint32(os.Getuid()), uint32(os.Getgid())
@@ -130,6 +134,9 @@ func obey(a *fakeAccount, s *Server, o order) (int64, error) {
 	if o.Op == "rename" {
 		a.rename(o.Path, o.To)
 		return 0, nil
+	}
+	if o.Op == "looks" {
+		return a.looks.Load(), nil
 	}
 	if o.Op == "cpu" {
 		var ru syscall.Rusage
@@ -234,7 +241,8 @@ func startDaemon(t testing.TB, o Options) *daemon {
 		t.Fatal(err)
 	}
 	d.cmd = exec.Command(os.Args[0])
-	d.cmd.Env = append(os.Environ(), daemonEnv+"="+d.dir, "IMAPFS_TEST_OPTIONS="+string(options))
+	d.cmd.Env = append(os.Environ(), daemonEnv+"="+d.dir, "IMAPFS_TEST_OPTIONS="+string(options),
+		"IMAPFS_TEST_LOOKEVERY="+o.lookEvery.String())
 	d.cmd.Stderr = d
 	if d.in, err = d.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)

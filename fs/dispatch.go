@@ -18,8 +18,10 @@ import (
 func (s *Server) dispatch(req fuse.Request) {
 	switch r := req.(type) {
 	case *fuse.LookupRequest:
+		s.account.Look()
 		s.serveLookup(r)
 	case *fuse.GetattrRequest:
+		s.account.Look()
 		s.serveGetattr(r)
 	case *fuse.ReadRequest:
 		if r.Dir {

@@ -68,7 +68,13 @@
 // # Freshness
 //
 // The kernel keeps names, misses, attributes, listings and texts until it is
-// told otherwise, and it is told as soon as package cache has learnt of a change.
+// told otherwise, and it is told as soon as package cache has learnt of a change. The
+// attributes of directories it keeps for a minute ([cache.LookInterval]). With
+// default_permissions it needs them at each step of a path, and so asks for them again
+// though it has all names: by that package cache knows that the mount is in use, and asks
+// for news. A program that only uses names that the kernel has sees mailboxes come, move and
+// go within Config.Poll; after a rest, within that of its first look. One that only reads
+// from open files what the kernel has is not seen.
 // Reading again what was read costs no request but the open, and on a read-only mount
 // not even that, once the server's sizes have been found right on 256 texts: OPEN is then
 // answered ENOSYS, after which the kernel opens by itself. The name .mh_sequences

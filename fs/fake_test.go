@@ -30,6 +30,7 @@ type fakeAccount struct {
 	usage   cache.Usage
 
 	sizesRight atomic.Bool
+	looks      atomic.Int64
 }
 
 type fakeTree struct {
@@ -90,6 +91,8 @@ func (a *fakeAccount) LoadTree(ctx context.Context) (tree, error) {
 	}
 	return a.tree.Load(), nil
 }
+
+func (a *fakeAccount) Look() { a.looks.Add(1) }
 
 func (a *fakeAccount) SizesRight() bool { return a.sizesRight.Load() }
 

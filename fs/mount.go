@@ -54,6 +54,8 @@ type Options struct {
 
 	// Logger gets one line for each cause of failure; nil for none.
 	Logger *slog.Logger
+
+	lookEvery time.Duration // of tests; 0: cache.LookInterval
 }
 
 // DefaultTimeout is what is waited for the server where nothing is said.
@@ -128,6 +130,9 @@ func newServer(a account, o Options) (*Server, error) {
 	}
 	if o.FSName == "" {
 		o.FSName = subtype
+	}
+	if o.lookEvery <= 0 {
+		o.lookEvery = cache.LookInterval
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -15,6 +15,7 @@ import (
 type account interface {
 	Tree() tree
 	LoadTree(ctx context.Context) (tree, error)
+	Look()
 	Usage() (cache.Usage, bool)
 	SizesRight() bool
 }
@@ -60,6 +61,7 @@ var (
 type cacheAccount struct{ a *cache.Account }
 
 func (c cacheAccount) Tree() tree                 { return cacheTree{c.a.Tree()} }
+func (c cacheAccount) Look()                      { c.a.Look() }
 func (c cacheAccount) Usage() (cache.Usage, bool) { return c.a.Usage() }
 func (c cacheAccount) SizesRight() bool           { return c.a.SizesRight() }
 
