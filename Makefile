@@ -12,7 +12,7 @@ IMAPFS_CORPUS ?= $(abspath $(wildcard ../shared/corpus))
 export IMAPFS_CORPUS
 
 .DEFAULT_GOAL := imapfs
-.PHONY: check-go imapfs deps demo test test-servers soak bench profile fuzz lint install uninstall deb test-deb clean help
+.PHONY: check-go imapfs deps demo test race test-servers soak bench profile fuzz lint install uninstall deb test-deb clean help
 
 check-go: # is Go new enough?
 	@.ci/check-go
@@ -29,6 +29,9 @@ demo: imapfs # mount sample mail, show what one can do with it, unmount
 
 test: check-go deps # every test, under six minutes
 	@.ci/test
+
+race: check-go deps # every test with the race detector, that of the programs too: ten minutes
+	@.ci/test race
 
 test-servers: check-go deps # the read suite on every server; writes the table of the README
 	@.ci/deps servers

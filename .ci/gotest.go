@@ -1,6 +1,7 @@
 // Command gotest runs go test with the arguments it is given, shows a line for
 // each package and what failed tests wrote, and ends with "N passed, N failed".
-// A test with subtests is counted by them.
+// A test with subtests is counted by them. Behind a -- stand the arguments of one
+// more go test, which runs beside the first: another part may want other flags.
 //
 // The packages are tested side by side, real servers, mounts and the race detector
 // all at once, and on a small machine a test may wait in vain for its turn. So
@@ -15,7 +16,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
+	"sync"
 )
 
 // maxAgain is how many failed tests are run once more. More than that are no chance.
@@ -28,32 +31,66 @@ type event struct {
 }
 
 func main() {
-	flags := os.Args[1:]
-	for len(flags) > 0 && strings.HasPrefix(flags[len(flags)-1], ".") { // the packages
-		flags = flags[:len(flags)-1]
-	}
-	sum := run(os.Args[1:])
-	if n := len(sum.tests); n > 0 && n <= maxAgain && !sum.final {
-		var unsteady []string
-		for _, t := range sum.tests {
-			fmt.Printf("once more, by itself: %s in %s\n", t.name, t.pkg)
-			again := run(append(flags[:len(flags):len(flags)], "-count=1", "-run", "^"+t.name+"$", t.pkg))
-			if again.failed == 0 && again.passed > 0 {
-				sum.failed -= t.failed
-				sum.passed += t.failed
-				unsteady = append(unsteady, t.name)
-			}
+	var parts [][]string
+	for args := os.Args[1:]; len(args) > 0; {
+		n := slices.Index(args, "--")
+		if n < 0 {
+			n = len(args)
 		}
-		if len(unsteady) > 0 {
-			fmt.Println("unsteady, passed when run by itself:", strings.Join(unsteady, " "))
-		}
+		parts = append(parts, args[:n])
+		args = args[min(n+1, len(args)):]
 	}
-	if sum.skipped > 0 {
-		fmt.Printf("%d skipped\n", sum.skipped)
+	sums := make([]summary, len(parts))
+	var group sync.WaitGroup
+	for i, args := range parts {
+		group.Go(func() { sums[i] = run(args) })
 	}
-	fmt.Printf("%d passed, %d failed\n", sum.passed, sum.failed)
-	if sum.failed > 0 || sum.passed == 0 {
+	group.Wait()
+	var all summary
+	for i := range sums {
+		all.add(&sums[i], parts[i])
+	}
+	if n := len(all.tests); n > 0 && n <= maxAgain && !all.final {
+		all.again()
+	}
+	if all.skipped > 0 {
+		fmt.Printf("%d skipped\n", all.skipped)
+	}
+	fmt.Printf("%d passed, %d failed\n", all.passed, all.failed)
+	if all.failed > 0 || all.passed == 0 {
 		os.Exit(1)
+	}
+}
+
+// again runs the tests that have failed once more.
+func (s *summary) again() {
+	var unsteady []string
+	for _, t := range s.tests {
+		fmt.Printf("once more, by itself: %s in %s\n", t.name, t.pkg)
+		again := run(append(slices.Clone(t.flags), "-count=1", "-run", "^"+t.name+"$", t.pkg))
+		if again.failed == 0 && again.passed > 0 {
+			s.failed -= t.failed
+			s.passed += t.failed
+			unsteady = append(unsteady, t.name)
+		}
+	}
+	if len(unsteady) > 0 {
+		fmt.Println("unsteady, passed when run by itself:", strings.Join(unsteady, " "))
+	}
+}
+
+// add takes in what came of go test with those arguments.
+func (s *summary) add(part *summary, args []string) {
+	s.passed += part.passed
+	s.failed += part.failed
+	s.skipped += part.skipped
+	s.final = s.final || part.final
+	for len(args) > 0 && strings.HasPrefix(args[len(args)-1], ".") { // the packages
+		args = args[:len(args)-1]
+	}
+	for _, t := range part.tests {
+		t.flags = args
+		s.tests = append(s.tests, t)
 	}
 }
 
@@ -66,7 +103,8 @@ type summary struct {
 
 type failedTest struct {
 	pkg, name string
-	failed    int // of it and its subtests
+	failed    int      // of it and its subtests
+	flags     []string // of go test
 }
 
 func run(args []string) summary {
@@ -101,7 +139,7 @@ func (s *summary) fail(pkg, test string) {
 			return
 		}
 	}
-	s.tests = append(s.tests, &failedTest{pkg, top, 1})
+	s.tests = append(s.tests, &failedTest{pkg: pkg, name: top, failed: 1})
 }
 
 func tally(r io.Reader) (sum summary) {
