@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -175,8 +174,7 @@ func (a *Account) begin(ctx context.Context) error {
 		return err
 	}
 	if root := a.cfg.Root; root != "" && !a.trees.rooted(a.Tree()) {
-		return &Error{Op: "list", Mailbox: root, Kind: NotExist,
-			Err: errors.New("there is no such mailbox (leave the path out of the URL to see them all)")}
+		return noRoot(root)
 	}
 	return nil
 }

@@ -62,31 +62,16 @@ func (m *Mailbox) delete(j *job, v UIDValidity, uid UID, toTrash *bool) error {
 		return err
 	}
 	defer l.release()
-	caps := l.client.Caps()
-	if m.account.cfg.OnDelete == DeleteTrash || caps.Has("X-GM-EXT-1") || moves(l) && !expunges(l) {
-		if !m.isTrash() {
-			*toTrash = true
-			return nil
-		}
+	if m.account.cfg.OnDelete.RemovalBy(l.client.Caps()) == Trashed && !m.isTrash() {
+		*toTrash = true
+		return nil
 	}
 	return m.erase(j, l, uid)
 }
 
-// expunges reports whether single messages can be expunged (RFC 4315).
-func expunges(l *lease) bool {
-	caps := l.client.Caps()
-	return caps.Has("UIDPLUS") || caps.Has("IMAP4rev2")
-}
-
-// moves reports whether there is MOVE (RFC 6851).
-func moves(l *lease) bool {
-	caps := l.client.Caps()
-	return caps.Has("MOVE") || caps.Has("IMAP4rev2")
-}
-
 // erase removes a message from m, and puts it nowhere else.
 func (m *Mailbox) erase(j *job, l *lease, uid UID) error {
-	if !expunges(l) {
+	if !expunges(l.client.Caps()) {
 		return m.mark(l, uid)
 	}
 	marked := false // by another client, maybe

@@ -106,7 +106,7 @@ func (r *relocation) move(j *job) error {
 		return err
 	}
 	defer l.release()
-	if moves(l) && !r.copied {
+	if moves(l.client.Caps()) && !r.copied {
 		return r.byMove(j, l)
 	}
 	if err := r.copy(j, l, true); err != nil {
@@ -142,7 +142,7 @@ func (r *relocation) byMove(j *job, l *lease) error {
 		case err != nil:
 			r.tried = true
 			return err
-		case !there && expunges(l):
+		case !there && expunges(l.client.Caps()):
 			// A server that names copies has made none: another client was faster.
 			m.removed(l.epoch, r.uid)
 			return &Error{Op: "move", Mailbox: m.full(), UID: r.uid, Kind: NotExist, Err: errNoMessage}

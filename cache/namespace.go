@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"errors"
 	"strings"
 
@@ -18,8 +19,8 @@ type namespaces struct {
 
 // askNamespaces asks once. A server without NAMESPACE, or that refuses it, has
 // one namespace, and all of it is the user's.
-func askNamespaces(l *lease) (*namespaces, error) {
-	said, err := l.client.Namespaces(l.pool.a.ctx)
+func askNamespaces(ctx context.Context, client *imapconn.Client) (*namespaces, error) {
+	said, err := client.Namespaces(ctx)
 	var refused *imapconn.StatusError
 	switch {
 	case errors.Is(err, imapconn.ErrNotOffered), errors.As(err, &refused):
@@ -82,34 +83,38 @@ func (n *namespaces) unlisted(data []imapconn.ListData, shared bool) (prefixes [
 
 // listAll asks for every mailbox that is to be shown.
 func (t *trees) listAll(l *lease) ([]imapconn.ListData, error) {
-	ctx := t.a.ctx
 	if t.spaces == nil {
-		spaces, err := askNamespaces(l)
+		spaces, err := askNamespaces(t.a.ctx, l.client)
 		if err != nil {
 			return nil, err
 		}
 		t.spaces = spaces
 	}
-	data, err := l.client.List(ctx, "", "*")
+	return t.spaces.list(t.a.ctx, l.client, t.a.cfg.Shared)
+}
+
+// list asks for every mailbox, with those of others where they are shared.
+func (n *namespaces) list(ctx context.Context, client *imapconn.Client, shared bool) ([]imapconn.ListData, error) {
+	data, err := client.List(ctx, "", "*")
 	if err != nil {
 		return nil, err
 	}
 	if len(data) == 0 {
 		return nil, errors.New("server lists no mailbox, not even INBOX (try again, or look with --trace FILE)")
 	}
-	for _, prefix := range t.spaces.unlisted(data, t.a.cfg.Shared) {
-		more, err := l.client.List(ctx, "", prefix+"*")
+	for _, prefix := range n.unlisted(data, shared) {
+		more, err := client.List(ctx, "", prefix+"*")
 		if err != nil {
 			return nil, err
 		}
 		data = append(data, more...)
 	}
-	if t.a.cfg.Shared || len(t.spaces.foreign) == 0 {
+	if shared || len(n.foreign) == 0 {
 		return data, nil
 	}
 	own := data[:0]
 	for _, l := range data {
-		if !t.spaces.isForeign(l.Name) {
+		if !n.isForeign(l.Name) {
 			own = append(own, l)
 		}
 	}

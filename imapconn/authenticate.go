@@ -22,6 +22,7 @@ func (c *Client) authenticate(mech sasl.Client, abort []byte) (*command, error) 
 		return nil, err
 	}
 	cmd := c.newCommand("AUTHENTICATE")
+	cmd.mechanism = name
 	cmd.alone = true
 	cmd.enc.Raw(" " + name)
 	cmd.secrets = []string{encodeResponse(first, false)}

@@ -2,6 +2,7 @@ package imapconn
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -29,10 +30,10 @@ type Client struct {
 	log     *slog.Logger
 	trace   *tracer // nil: none
 
-	raw        net.Conn      // below TLS; set before the goroutines start
-	clock      clock         // when an octet last moved on raw
-	traffic    Traffic       // on raw
-	tlsVersion atomic.Uint32 // 0: in the clear
+	raw        net.Conn                            // below TLS; set before the goroutines start
+	clock      clock                               // when an octet last moved on raw
+	traffic    Traffic                             // on raw
+	tls        atomic.Pointer[tls.ConnectionState] // nil: in the clear
 	compressed atomic.Bool
 	gains      *Compression // is told how fast texts come; nil: nobody asks
 
@@ -74,6 +75,7 @@ type Client struct {
 	idle      bool       // a caller is in Idle
 	watcher   Watcher    // is told of what is not selected (notify.go); nil: nobody
 	leaving   bool       // LOGOUT was sent: BYE and the end are expected
+	login     Login
 }
 
 // Caps returns what the server offers, as it said last.

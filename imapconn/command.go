@@ -13,12 +13,13 @@ import (
 
 // command is one command on its way: queued, in flight, answered.
 type command struct {
-	op      string // in capitals, for errors
-	mailbox string // for errors
-	enc     imapwire.Encoder
-	tag     uint64
-	secrets []string      // what the octets hold that nobody may see
-	code    imapwire.Code // of the tagged answer; set before resolved is called
+	op        string // in capitals, for errors
+	mailbox   string // for errors
+	mechanism string // of a login
+	enc       imapwire.Encoder
+	tag       uint64
+	secrets   []string      // what the octets hold that nobody may see
+	code      imapwire.Code // of the tagged answer; set before resolved is called
 
 	// How it may share the connection (pipeline.go).
 	alone    bool                 // nothing before it unanswered, nothing behind it

@@ -76,6 +76,7 @@ func (c *Client) loginPlainly(cred Credentials) (*command, error) {
 		}
 	}
 	cmd := c.newCommand("LOGIN")
+	cmd.mechanism = "LOGIN"
 	cmd.alone = true
 	cmd.enc.Raw(" ").Secret(cred.User).Raw(" ").Secret(cred.Password)
 	return cmd, nil
@@ -84,7 +85,7 @@ func (c *Client) loginPlainly(cred Credentials) (*command, error) {
 // forgetCapsWhenLoggedIn drops the capabilities from before the login, unless
 // the answer to it gave new ones.
 func (c *Client) forgetCapsWhenLoggedIn(cmd *command) {
-	cmd.admitted = func() { c.caps = Caps{} }
+	cmd.admitted = func() { c.login, c.caps = Login{c.caps, cmd.mechanism}, Caps{} }
 }
 
 // mechanismHint is the way out where no way of logging in fits.

@@ -34,8 +34,8 @@ func (c *Client) Stats() Stats {
 
 		Compressed: c.compressed.Load(),
 	}
-	if v := c.tlsVersion.Load(); v != 0 {
-		s.TLS = tls.VersionName(uint16(v))
+	if state := c.tls.Load(); state != nil {
+		s.TLS = tls.VersionName(state.Version)
 	}
 	return s
 }

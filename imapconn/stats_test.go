@@ -45,6 +45,12 @@ func TestStatsSayWhatWentOverTheSocket(t *testing.T) {
 					t.Fatalf("%+v, at the proxy %+v", got, there)
 				}
 			}
+			if state := c.TLS(); (state != nil) != (tt.version != "") || state != nil && len(state.PeerCertificates) == 0 {
+				t.Errorf("%+v", state)
+			}
+			if l := c.Login(); l.Mechanism == "" || !l.Offered.Has("AUTH="+l.Mechanism) || l.Offered.Has("UIDPLUS") {
+				t.Errorf("logged in by %q of %v", l.Mechanism, l.Offered.Names())
+			}
 			if d.Traffic.In() != got.In || d.Traffic.Out() != got.Out {
 				t.Errorf("the account's count is %d, %d; the connection's %+v", d.Traffic.In(), d.Traffic.Out(), got)
 			}

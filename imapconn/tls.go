@@ -27,7 +27,8 @@ func (d *Dialer) handshake(ctx context.Context, c *Client, conn net.Conn) (net.C
 	err := tc.HandshakeContext(within)
 	switch {
 	case err == nil:
-		c.tlsVersion.Store(uint32(tc.ConnectionState().Version))
+		state := tc.ConnectionState()
+		c.tls.Store(&state)
 		return tc, nil
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("connect to %s: %w", c.addr, ctx.Err())
