@@ -95,7 +95,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	registerMountOptions(root.Flags(), &mountOptions)
 	root.Flags().Lookup("option").Hidden = true
-	root.AddCommand(newMount(), newUnmount(), newRun(), newStatus(), newRefresh(), newPending(), newExpunge(), newDemo(), newVersion(), newDaemon(), newShare())
+	root.AddCommand(newMount(), newUnmount(), newRun(), newCheck(), newStatus(), newRefresh(), newPending(), newExpunge(), newDemo(), newVersion(), newDaemon(), newShare())
 	return root
 }
 
