@@ -215,6 +215,7 @@ func (t *texts) deliver(b *batch, x imapconn.Text) {
 	t.mu.Lock()
 	t.flying -= l.flying
 	t.forget(l)
+	t.tally(l, true)
 	if l.box.valid(l.key.validity) == nil {
 		t.keepAhead(b.scan, l)
 	}

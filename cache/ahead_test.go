@@ -46,6 +46,10 @@ func TestAScanIsServedAheadAndNothingTwice(t *testing.T) {
 	if n := len(bodies(s)); n > 200 {
 		t.Errorf("%d FETCHes for 1,000 texts", n)
 	}
+	st := m.account.Status().Cache
+	if st.Texts != 1000 || st.Fetched != sum || st.Served != sum || st.Ahead.Fetched < sum*9/10 || st.Ahead.Fetched > sum || st.Hits < 1000 {
+		t.Errorf("%d texts of %d octets: %+v", len(texts), sum, st)
+	}
 }
 
 func TestAStoppedScanHasFetchedOneWindow(t *testing.T) {
@@ -63,6 +67,17 @@ func TestAStoppedScanHasFetchedOneWindow(t *testing.T) {
 	eventually(t, short, "what was asked for", func() bool { return m.account.quietAhead() })
 	if down := p.Counters().Down; down > firstWindow+50_000 {
 		t.Errorf("%d octets for two texts of 10,000", down)
+	}
+	unread := m.account.Status().Cache.Ahead.Unread
+	if unread < firstWindow/2 {
+		t.Errorf("%d octets lie there unread", unread)
+	}
+	tx := m.account.texts
+	tx.mu.Lock()
+	tx.blocks.giveUpAll(tx.scans.all[0])
+	tx.mu.Unlock()
+	if st := m.account.Status().Cache.Ahead; st.Unread != 0 || st.Unused < firstWindow/2 || st.Unused > st.Fetched {
+		t.Errorf("given up: %+v", st)
 	}
 }
 

@@ -179,6 +179,7 @@ func (p *pool) add(client *imapconn.Client) {
 		return
 	}
 	p.conns = append(p.conns, c)
+	p.opened++
 	p.dispatch()
 	p.mu.Unlock()
 	wake(p.a.renotify)

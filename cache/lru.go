@@ -43,6 +43,7 @@ type blocks struct {
 	handed        *simplelru.LRU[blockKey, block]
 	unread        map[blockKey]unread
 	unreadOctets  int64
+	unused        int64 // octets that were given up so far
 }
 
 // unread is a block that was fetched ahead of a scan.
@@ -148,6 +149,7 @@ func (b *blocks) handOver(k blockKey) {
 // giveUp says that nobody will come for a block that was fetched ahead.
 func (b *blocks) giveUp(k blockKey) {
 	if v, ok := b.takeUnread(k); ok {
+		b.unused += int64(len(v.data))
 		b.put(b.handed, k, v)
 	}
 }

@@ -46,9 +46,11 @@ type pool struct {
 	resting resting // see throttle.go
 
 	// See status.go.
-	noticing          *conn   // that of NOTIFY, which is not in conns; nil: there is none
-	leaving           []*conn // dropped, and not counted yet in what follows
-	spentIn, spentOut int64   // octets that connections have moved that are over
+	noticing  *conn   // that of NOTIFY, which is not in conns; nil: there is none
+	leaving   []*conn // dropped, and not counted yet in what follows
+	spent     spent   // by connections that are over
+	opened    int64   // connections so far
+	throttles int64   // how often the server has wanted less to do
 }
 
 // want is what somebody needs a connection for.

@@ -17,7 +17,13 @@ type Status struct {
 	In  int64 `json:"octets_in"`
 	Out int64 `json:"octets_out"`
 
+	// Commands that were sent over all connections since, and how often one was while none
+	// was unanswered on its connection: what has taken a round trip at least.
+	Commands   int64 `json:"commands"`
+	RoundTrips int64 `json:"round_trips"`
+
 	Connections []ConnectionStatus `json:"connections"`
+	Opened      int64              `json:"connections_opened"` // since, those that are over among them
 	// MaxConnections is how many there may be: Config.Connections, or what the server
 	// lets us have.
 	MaxConnections int `json:"max_connections"`
@@ -28,6 +34,7 @@ type Status struct {
 	// now. Resting is what it said.
 	RestingUntil time.Time `json:"resting_until,omitzero"`
 	Resting      string    `json:"resting,omitzero"`
+	Throttled    int64     `json:"throttled"` // how often it has said so since
 	// Day is what all mounts of the account have moved in 24 hours; nil: nobody counts.
 	Day *Day `json:"day,omitempty"`
 	// DownSince is since when the server cannot be reached, though somebody tried;
@@ -72,6 +79,27 @@ type CacheStatus struct {
 	Octets int64 `json:"octets"`
 	Limit  int64 `json:"limit"` // octets
 	Blocks int   `json:"blocks"`
+	CacheUse
+	Ahead AheadStatus `json:"ahead"`
+}
+
+// CacheUse is what the cache of texts has been used for since the account was opened.
+type CacheUse struct {
+	Hits   int64 `json:"hits"`        // opens and reads that were answered from memory
+	Misses int64 `json:"misses"`      // those that had to wait for the server
+	Served int64 `json:"octets_read"` // from memory
+	// Texts that were fetched, whole or the beginning of a large one, and the octets of all
+	// texts and parts of texts.
+	Texts   int64 `json:"texts_fetched"`
+	Fetched int64 `json:"octets_fetched"`
+}
+
+// AheadStatus is what the read-ahead does, in octets.
+type AheadStatus struct {
+	InFlight int64 `json:"in_flight"` // asked for, and not there
+	Unread   int64 `json:"unread"`    // there, and nobody has come for it
+	Fetched  int64 `json:"fetched"`   // since the account was opened, asked for before anybody wanted it
+	Unused   int64 `json:"unused"`    // of those, what was given up, as nobody came
 }
 
 // What tells of news in a mailbox.
@@ -144,7 +172,10 @@ func (t *trees) status() TreeStatus {
 func (t *texts) status() CacheStatus {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return CacheStatus{Octets: t.blocks.octets, Limit: t.limit, Blocks: t.blocks.len()}
+	s := CacheStatus{Octets: t.blocks.octets, Limit: t.limit, Blocks: t.blocks.len(),
+		Ahead: AheadStatus{InFlight: t.flying, Unread: t.blocks.unreadOctets, Fetched: t.ahead, Unused: t.blocks.unused}}
+	s.CacheUse = CacheUse{Hits: t.hits.Load(), Misses: t.misses, Served: t.served.Load(), Texts: t.brought, Fetched: t.fetched}
+	return s
 }
 
 // status fills in what the pool knows, and gives the mailboxes that are idled on.
@@ -172,7 +203,8 @@ func (p *pool) status(s *Status) (watched map[*Mailbox]bool) {
 	for _, c := range p.leaving {
 		leaving = append(leaving, c.client)
 	}
-	s.In, s.Out = p.spentIn, p.spentOut
+	s.spend(p.spent)
+	s.Opened, s.Throttled = p.opened, p.throttles
 	s.MaxConnections, s.Waiting = p.limit, len(p.queue)
 	if r := &p.resting; time.Now().Before(r.until) {
 		s.RestingUntil, s.Resting = r.until, r.cause.Error()
@@ -187,13 +219,10 @@ func (p *pool) status(s *Status) (watched map[*Mailbox]bool) {
 		st := &conns[i]
 		st.Addr, st.TLS, st.Since, st.In, st.Out = was.Addr, was.TLS, was.Since, was.In, was.Out
 		st.RoundTrip, st.Compressed = was.RoundTrip.Seconds(), was.Compressed
-		s.In += was.In
-		s.Out += was.Out
+		s.spend(spentOf(was))
 	}
 	for _, c := range leaving {
-		was := c.Stats()
-		s.In += was.In
-		s.Out += was.Out
+		s.spend(spentOf(c.Stats()))
 	}
 	s.Connections = conns
 	return watched
@@ -205,6 +234,7 @@ func (p *pool) notices(client *imapconn.Client) (end func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.noticing = c
+	p.opened++
 	return func() {
 		p.mu.Lock()
 		p.noticing = nil
@@ -223,9 +253,27 @@ func (p *pool) spend(c *conn) {
 		return
 	}
 	p.leaving = slices.Delete(p.leaving, i, i+1)
-	was := c.client.Stats()
-	p.spentIn += was.In
-	p.spentOut += was.Out
+	p.spent.add(spentOf(c.client.Stats()))
+}
+
+// spent is what connections have moved and asked.
+type spent struct{ in, out, commands, flights int64 }
+
+func spentOf(s imapconn.Stats) spent { return spent{s.In, s.Out, s.Commands, s.Flights} }
+
+func (s *spent) add(more spent) {
+	s.in += more.in
+	s.out += more.out
+	s.commands += more.commands
+	s.flights += more.flights
+}
+
+// spend counts what connections have moved and asked.
+func (s *Status) spend(more spent) {
+	s.In += more.in
+	s.Out += more.out
+	s.Commands += more.commands
+	s.RoundTrips += more.flights
 }
 
 // status says how fresh a mailbox is.

@@ -46,6 +46,12 @@ func TestStatusSaysWhatIsKnown(t *testing.T) {
 	if st.Cache.Blocks == 0 || st.Cache.Octets < 5000 || st.Cache.Octets > st.Cache.Limit || st.Tree.Messages != 3 || !st.DownSince.IsZero() {
 		t.Errorf("%+v", st)
 	}
+	if st.Opened < int64(len(st.Connections)) || st.RoundTrips < 3 || st.Commands < st.RoundTrips || st.Throttled != 0 {
+		t.Errorf("%d connections, %d round trips, %d commands, throttled %d times", st.Opened, st.RoundTrips, st.Commands, st.Throttled)
+	}
+	if u := st.Cache.CacheUse; u.Misses != 1 || u.Texts != 1 || u.Fetched < 5000 || u.Served != u.Fetched || u.Hits != 1 {
+		t.Errorf("%+v", u)
+	}
 	idling := 0
 	for _, c := range st.Connections {
 		if c.Addr != proxy.Addr || c.TLS != "" || c.In == 0 || c.RoundTrip <= 0 || c.Since.Before(before) {

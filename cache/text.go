@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -23,6 +24,12 @@ type texts struct {
 	scans   scans
 	flying  int64     // octets that are asked for ahead and have not come
 	arrived time.Time // when the last batch had come
+
+	// Since the account was opened, for status.go.
+	hits, served   atomic.Int64 // answers from memory, and octets read so
+	misses         int64        // who had to wait
+	brought        int64        // texts
+	fetched, ahead int64        // octets, and those that nobody had come for
 }
 
 // maxLarge bounds the large texts whose readers are remembered, in texts.
@@ -89,6 +96,7 @@ func (m *Mailbox) TryOpen(v UIDValidity, uid UID) (size int64, ok bool) {
 	b, ok := m.cached(v, uid, 0)
 	if ok {
 		m.opened(v, uid, false)
+		m.account.texts.hits.Add(1)
 	}
 	return b.size, ok
 }
@@ -160,6 +168,9 @@ func (m *Mailbox) TryView(v UIDValidity, uid UID, n int, off int64, pieces [][]b
 		m.opened(v, uid, false) // where there is no OPEN (zero-message open)
 	}
 	m.ahead(v, uid, size, off, int64(n), false)
+	t := m.account.texts
+	t.hits.Add(1)
+	t.served.Add(max(0, min(int64(n), size-off)))
 	return pieces, true
 }
 

@@ -58,6 +58,7 @@ func (m *Mailbox) load(ctx context.Context, k blockKey, begin func() *load) (blo
 		t.start(l)
 	}
 	l.joined = true
+	t.misses++
 	l.join(ctx, m.account.cfg.Timeout)
 	return block{}, l
 }
@@ -95,6 +96,7 @@ func (t *texts) run(l *load) {
 	t.forget(l)
 	if err == nil {
 		t.pace.note(l.brought(), took)
+		t.tally(l, !l.joined)
 	}
 	switch {
 	case err != nil && l.what == run:
@@ -104,6 +106,18 @@ func (t *texts) run(l *load) {
 	}
 	t.mu.Unlock()
 	l.finish(err)
+}
+
+// tally counts what a load has brought. t.mu is held.
+func (t *texts) tally(l *load, ahead bool) {
+	n := l.brought()
+	t.fetched += n
+	if ahead {
+		t.ahead += n
+	}
+	if l.what == opening {
+		t.brought++
+	}
 }
 
 // brought is how many octets came.

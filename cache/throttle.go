@@ -74,6 +74,7 @@ func (p *pool) rest(pause time.Duration, err error) {
 	if now.Before(r.until) && pause == 0 {
 		return // said by commands that were under way together
 	}
+	p.throttles++
 	if now.Sub(r.until) > restKept {
 		r.pause, r.said = 0, false
 	}

@@ -38,6 +38,9 @@ func TestWhatAServerThrottlesIsAskedAgain(t *testing.T) {
 			if n := len(s.Commands("EXAMINE")); n < 5 {
 				t.Errorf("%d EXAMINEs came, of which four were to be refused", n)
 			}
+			if n := a.Status().Throttled; n < 2 || n > 4 { // what is said while it rests does not count
+				t.Errorf("throttled %d times", n)
+			}
 			if n := log.count("wants less to do"); n != 1 {
 				t.Errorf("it is said %d times:\n%s", n, log.text())
 			}

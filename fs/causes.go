@@ -17,6 +17,8 @@ type causes struct {
 	mu   sync.Mutex
 	seen map[string]time.Time
 	last []Cause // maxCauses at most, the newest last
+
+	failed int64 // requests, for any cause
 }
 
 const (
@@ -44,6 +46,13 @@ func (s *Server) Causes() []Cause {
 	return slices.Clone(s.causes.last)
 }
 
+// Failures is how many requests have failed, by whatever Causes has or has had.
+func (s *Server) Failures() int64 {
+	s.causes.mu.Lock()
+	defer s.causes.mu.Unlock()
+	return s.causes.failed
+}
+
 // report logs err unless it is an everyday answer or was reported lately. An
 // errno that is no *cache.Error is an answer (ENODATA, ENOTDIR), not a failure.
 func (c *causes) report(op string, err error) {
@@ -63,6 +72,7 @@ func (c *causes) report(op string, err error) {
 	}
 	now := time.Now()
 	c.mu.Lock()
+	c.failed++
 	c.remember(Cause{First: now, Last: now, Count: 1, Op: op, Errno: errnoOf(err).Error(), Text: err.Error(), key: key})
 	last, told := c.seen[key]
 	told = told && now.Sub(last) < causeQuiet

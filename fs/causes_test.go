@@ -31,6 +31,9 @@ func TestTheLastCausesAreRemembered(t *testing.T) {
 	if len(got) != maxCauses || got[0].Text != `fetch "INBOX" message 11: cause 11` {
 		t.Fatalf("%d: %+v", len(got), got)
 	}
+	if n := s.Failures(); n != 2*maxCauses+1 {
+		t.Errorf("%d requests have failed", n)
+	}
 	newest := got[maxCauses-1]
 	if newest.Count != 2 || newest.Text != `fetch "INBOX" message 4711: cause 10` || newest.Errno != syscall.ETIMEDOUT.Error() ||
 		newest.Op != "read" || newest.First.IsZero() || newest.Last.Before(newest.First) {

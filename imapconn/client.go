@@ -67,6 +67,7 @@ type Client struct {
 	queue     []*command // not sent, in order
 	flight    []*command // sent and not answered, in order
 	lastTag   uint64
+	flights   int64    // how often a command was sent while none was unanswered
 	waiting   *command // told to wait for a +, by the server's grammar
 	plus      []byte   // what the + said
 	hasPlus   bool

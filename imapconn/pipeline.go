@@ -94,6 +94,9 @@ func (c *Client) admit() *command {
 			cmd.finish(fmt.Errorf("%s: %w", cmd.describe(), err))
 			continue
 		}
+		if len(c.flight) == 0 {
+			c.flights++
+		}
 		c.lastTag++
 		cmd.tag = c.lastTag
 		c.flight = append(c.flight, cmd)

@@ -18,6 +18,9 @@ type Stats struct {
 	// In and Out are the octets that came and went on the wire: TLS and all, and
 	// compressed where the connection is.
 	In, Out int64
+	// Commands is how many were sent, the login among them; Flights how often one was while
+	// none was unanswered: what has taken a round trip at least.
+	Commands, Flights int64
 	// RoundTrip is the kernel's estimate for the TCP connection, which may end at a
 	// proxy; 0: not known.
 	RoundTrip time.Duration
@@ -34,6 +37,9 @@ func (c *Client) Stats() Stats {
 
 		Compressed: c.compressed.Load(),
 	}
+	c.mu.Lock()
+	s.Commands, s.Flights = int64(c.lastTag), c.flights
+	c.mu.Unlock()
 	if state := c.tls.Load(); state != nil {
 		s.TLS = tls.VersionName(state.Version)
 	}

@@ -51,6 +51,9 @@ func TestStatsSayWhatWentOverTheSocket(t *testing.T) {
 			if l := c.Login(); l.Mechanism == "" || !l.Offered.Has("AUTH="+l.Mechanism) || l.Offered.Has("UIDPLUS") {
 				t.Errorf("logged in by %q of %v", l.Mechanism, l.Offered.Names())
 			}
+			if got.Commands < 3 || got.Flights < 3 || got.Flights > got.Commands { // LOGIN, EXAMINE, FETCH
+				t.Errorf("%d commands, %d flights", got.Commands, got.Flights)
+			}
 			if d.Traffic.In() != got.In || d.Traffic.Out() != got.Out {
 				t.Errorf("the account's count is %d, %d; the connection's %+v", d.Traffic.In(), d.Traffic.Out(), got)
 			}
