@@ -47,6 +47,7 @@ type options struct {
 	OnDelete   onDelete
 	AnyText    bool
 
+	Metrics    metricsAddr
 	LogFile    string
 	Verbose    bool
 	Trace      string
@@ -101,6 +102,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.Lookup("uid").DefValue, f.Lookup("gid").DefValue = "yours", "yours" // not that of who makes the manual
 	f.Var(&o.Umask, "umask", "the permissions that nobody gets")
 	f.BoolVarP(&o.Foreground, "foreground", "f", false, "stay in the foreground, log to stderr")
+	f.Var(&o.Metrics, "metrics", "tell Prometheus at this port of 127.0.0.1, or at HOST:PORT, what imapfs status says")
 	f.StringVar(&o.LogFile, "log-file", "", "log to `FILE` ($XDG_STATE_HOME/imapfs/ACCOUNT.log)")
 	f.BoolVarP(&o.Verbose, "verbose", "v", false, "log more")
 	f.StringVar(&o.Trace, "trace", "", "write the protocol to `FILE`, the login blanked, the mail not")

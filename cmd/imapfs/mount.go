@@ -143,6 +143,11 @@ func mountUntil(ctx context.Context, o *options, s *secrets, log *slog.Logger, r
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
 
+	metrics, err := listenMetrics(o)
+	if err != nil {
+		return err
+	}
+	defer metrics.close()
 	dialer, err := newDialer(o, s, log)
 	if err != nil {
 		return err
@@ -197,7 +202,7 @@ func mountUntil(ctx context.Context, o *options, s *secrets, log *slog.Logger, r
 		return err
 	}
 	stopWatching := watchNetwork(ctx, account, log)
-	err = serve(ctx, account, o, s, log, hangups, ready)
+	err = serve(ctx, account, o, s, log, metrics, hangups, ready)
 	stopWatching()
 	return errors.Join(err, account.Close())
 }

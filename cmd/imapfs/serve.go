@@ -20,7 +20,7 @@ const endLimit = 3 * time.Second
 // serve mounts the account, calls ready, and returns when ctx has ended or
 // somebody has unmounted. Nothing is mounted then. A hangup has it look at everything
 // anew.
-func serve(ctx context.Context, account *cache.Account, o *options, s *secrets, log *slog.Logger, hangups <-chan os.Signal, ready func() error) error {
+func serve(ctx context.Context, account *cache.Account, o *options, s *secrets, log *slog.Logger, metrics *metricsServer, hangups <-chan os.Signal, ready func() error) error {
 	server, err := fs.Mount(account, fs.Options{
 		MountPoint: o.MountPoint,
 		AllowOther: o.AllowOther,
@@ -45,10 +45,16 @@ func serve(ctx context.Context, account *cache.Account, o *options, s *secrets, 
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ctx) }() // ends when nothing is mounted, or with the process
 
+	status := func() report { return newReport(o, account, server, metrics, s) }
+	metrics.serve(status, log)
+	group.Go(func() {
+		<-ctx.Done()
+		metrics.close()
+	})
 	control, controlErr := newControl(subject{
 		mountPoint: o.MountPoint,
 		device:     server.Device(),
-		status:     func() report { return newReport(o, account, server, s) },
+		status:     status,
 		refresh:    anew,
 		mail:       &mail{account, server, o, s},
 		mounted:    server.Mounted,

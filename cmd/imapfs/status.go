@@ -28,7 +28,10 @@ type report struct {
 	Version    string    `json:"version"`
 	Time       time.Time `json:"time"` // when it was made
 	Goroutines int       `json:"goroutines"`
-	Requests   int64     `json:"requests"` // of the kernel's, since it was mounted
+	Requests   int64     `json:"requests"`         // of the kernel's, since it was mounted
+	Failures   int64     `json:"failures"`         // of those that have failed, for causes as Errors has them
+	BWLimit    int64     `json:"bwlimit,omitzero"` // --bwlimit, octets a second each way; 0: none
+	Metrics    string    `json:"metrics,omitzero"` // where Prometheus finds them
 	cache.Status
 	Errors []fs.Cause `json:"errors"` // the last ten, the newest last
 }
@@ -125,20 +128,29 @@ func showTable(w *bytes.Buffer, answer []byte) error {
 		}
 		row("not sent", fmt.Sprintf("%s of %s, the oldest %s old: %s (imapfs pending lists them)", texts, size(p.Octets), span(r.Time.Sub(p.Oldest)), cmp.Or(p.Error, "on the way")))
 	}
-	row("traffic", fmt.Sprintf("%s in, %s out", size(r.In), size(r.Out)))
+	limit := ""
+	if r.BWLimit > 0 {
+		limit = fmt.Sprintf(", at most %s a second each way", size(r.BWLimit))
+	}
+	row("traffic", fmt.Sprintf("%s in, %s out%s; %s in %s", size(r.In), size(r.Out), limit, counted(int(r.Commands), "command"), counted(int(r.RoundTrips), "round trip")))
 	if d := r.Day; d != nil {
 		cells := fmt.Sprintf("%s in, %s out", size(d.In), size(d.Out))
 		if d.Limit > 0 {
-			cells += fmt.Sprintf(", of %s", size(d.Limit))
+			cells += fmt.Sprintf(", of %s: %s left", size(d.Limit), size(max(0, d.Limit-d.In)))
 		}
 		if !d.Until.IsZero() {
-			cells += fmt.Sprintf(": spent until %s", d.Until.Local().Format("15:04"))
+			cells += fmt.Sprintf(", spent until %s", d.Until.Local().Format("15:04"))
 		}
 		row("in 24 hours", cells)
 	}
 	row("tree", fmt.Sprintf("%d mailboxes, listed %s", r.Tree.Mailboxes, ago(r.Tree.Checked)))
 	row("index", fmt.Sprintf("%d messages, in %d mailboxes looked into lately", r.Tree.Messages, r.LookedAt))
-	row("cache", fmt.Sprintf("%s of %s", size(r.Cache.Octets), size(r.Cache.Limit)))
+	row("cache", fmt.Sprintf("%s of %s; %d opens and reads answered from it, %d not", size(r.Cache.Octets), size(r.Cache.Limit), r.Cache.Hits, r.Cache.Misses))
+	row("fetched", fetched(r.Cache))
+	row("kernel", fmt.Sprintf("%s, %d failed", counted(int(r.Requests), "request"), r.Failures))
+	if r.Metrics != "" {
+		row("metrics", r.Metrics)
+	}
 	table.Flush()
 
 	if len(r.Connections) > 0 {
@@ -177,6 +189,20 @@ func showTable(w *bytes.Buffer, answer []byte) error {
 		row(ago(e.Last), fmt.Sprint(e.Count), e.Errno, e.Text)
 	}
 	return table.Flush()
+}
+
+// fetched says what texts have come, and how many of them before anybody wanted them.
+func fetched(c cache.CacheStatus) string {
+	s := fmt.Sprintf("%s, %s; read ahead %s", counted(int(c.Texts), "text"), size(c.Fetched), size(c.Ahead.Fetched))
+	for _, part := range []struct {
+		octets int64
+		is     string
+	}{{c.Ahead.Unused, "not used"}, {c.Ahead.Unread, "not read yet"}, {c.Ahead.InFlight, "more on the way"}} {
+		if part.octets > 0 {
+			s += fmt.Sprintf(", %s %s", size(part.octets), part.is)
+		}
+	}
+	return s
 }
 
 // layers says what is between IMAP and TCP.
@@ -241,12 +267,13 @@ func size(n int64) string {
 
 // newReport is what a mount is doing now, secrets blanked: a server or a program
 // that gives the password may have repeated it.
-func newReport(o *options, account *cache.Account, server *fs.Server, s *secrets) report {
+func newReport(o *options, account *cache.Account, server *fs.Server, metrics *metricsServer, s *secrets) report {
 	r := report{
 		MountPoint: o.MountPoint, Account: o.name(), PID: os.Getpid(), Version: version(), Time: time.Now(),
 		Goroutines: runtime.NumGoroutine(),
-		Requests:   server.Requests(),
-		Status:     account.Status(), Errors: server.Causes(),
+		Requests:   server.Requests(), Failures: server.Failures(),
+		BWLimit: int64(o.BWLimit), Metrics: metrics.url(),
+		Status: account.Status(), Errors: server.Causes(),
 	}
 	short := func(text string) string { return cut(s.blank(text), logOctets) }
 	r.Down, r.Resting, r.Pending.Error = short(r.Down), short(r.Resting), short(r.Pending.Error)
