@@ -141,3 +141,23 @@ func TestMetricsAddr(t *testing.T) {
 		}
 	}
 }
+
+func TestMetricsEnd(t *testing.T) {
+	t.Parallel()
+	var none *metricsServer
+	none.serve(nil, nil)
+	none.close()
+	m, err := listenMetrics(&options{Metrics: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if other, err := listenMetrics(&options{Metrics: metricsAddr(m.listener.Addr().String())}); err == nil {
+		t.Errorf("one address for two: %s", other.url())
+	}
+	m.serve(func() report { return report{} }, slog.New(slog.DiscardHandler))
+	m.close()
+	if _, err := http.Get(m.url()); err == nil {
+		t.Error("it answers after its end")
+	}
+	m.close()
+}
