@@ -11,21 +11,33 @@ import (
 // maxChallenges bounds the questions of one AUTHENTICATE.
 const maxChallenges = 16
 
+// attempt is one try to log in.
+type attempt struct {
+	cmd     *command
+	mech    sasl.Client // nil: LOGIN, the command
+	private bool        // what the server asks is not for a trace: with it the password could be guessed
+
+	// The writing goroutine's own until cmd.written is closed, but for the first
+	// response, which is there before it starts.
+	said   []string // the responses as they are sent
+	failed error    // why we broke it off
+}
+
 // authenticate builds AUTHENTICATE (RFC 3501 §6.2.2), the first response in the
 // command line where SASL-IR is offered (RFC 4959). A challenge that the
 // mechanism does not understand is answered with abort: the OAuth mechanisms get
 // the reason of a refusal so, and the server says NO only after an answer
-// (RFC 7628 §3.2.3); nil cancels with *, or ends XOAUTH2 with an empty line.
-func (c *Client) authenticate(mech sasl.Client, abort []byte) (*command, error) {
+// (RFC 7628 §3.2.3); nil cancels with *.
+func (c *Client) authenticate(mech sasl.Client, abort []byte) (*attempt, error) {
 	name, first, err := mech.Start()
 	if err != nil {
 		return nil, err
 	}
 	cmd := c.newCommand("AUTHENTICATE")
 	cmd.mechanism = name
-	cmd.alone = true
+	cmd.alone, cmd.written = true, make(chan struct{})
 	cmd.enc.Raw(" " + name)
-	cmd.secrets = []string{encodeResponse(first, false)}
+	a := &attempt{cmd: cmd, mech: mech, said: []string{encodeResponse(first, false)}}
 	if first != nil && c.Caps().Has("SASL-IR") {
 		cmd.enc.Raw(" ").RawSecret(encodeResponse(first, true))
 		first = nil
@@ -38,20 +50,37 @@ func (c *Client) authenticate(mech sasl.Client, abort []byte) (*command, error) 
 			}
 			response := first
 			if first == nil {
-				if response, err = next(mech, challenge); err != nil {
-					if abort == nil {
-						c.sink.plain("*\r\n")
-						continue
-					}
+				if response, err = next(mech, challenge); err != nil && abort == nil {
+					a.failed = err
+					c.sink.plain("*\r\n")
+					continue
+				}
+				if err != nil {
 					response = abort
 				}
 			}
 			first = nil
-			c.sink.secret(encodeResponse(response, false))
+			line := encodeResponse(response, false)
+			a.said = append(a.said, line)
+			c.trace.also(line)
+			c.sink.secret(line)
 		}
 		return errors.New("server asks on and on instead of answering AUTHENTICATE")
 	}
-	return cmd, nil
+	return a, nil
+}
+
+// outcome is why an attempt that the server has answered counts as failed all the
+// same, or with other words than the server's.
+func (a *attempt) outcome(admitted bool) error {
+	prover, proves := a.mech.(interface{ proved() bool })
+	switch {
+	case a.failed != nil && (admitted || !errors.Is(a.failed, errRefusedBySCRAM)):
+		return a.failed
+	case admitted && proves && !prover.proved():
+		return errImpostor
+	}
+	return nil
 }
 
 // next decodes a challenge and asks the mechanism for its answer.

@@ -18,7 +18,6 @@ type command struct {
 	mechanism string // of a login
 	enc       imapwire.Encoder
 	tag       uint64
-	secrets   []string      // what the octets hold that nobody may see
 	code      imapwire.Code // of the tagged answer; set before resolved is called
 
 	// How it may share the connection (pipeline.go).

@@ -37,6 +37,9 @@ type Dialer struct {
 	// TLSConfig is cloned at each connect. Nil means the system's roots and
 	// Host as the name in the certificate.
 	TLSConfig *tls.Config
+	// Mechanism is the only way in which to log in, one of Mechanisms in any case.
+	// Empty: the best that the server offers and the credentials serve for.
+	Mechanism string
 	// Credentials is asked at each connect, so that a token can be renewed.
 	Credentials func(context.Context) (Credentials, error)
 	// Trace receives the protocol, both ways, line by line, each with the

@@ -5,8 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"strings"
-
-	"github.com/emersion/go-sasl"
 )
 
 // login asks for credentials and proves them, once: a refused password is not
@@ -22,54 +20,46 @@ func (d *Dialer) login(ctx context.Context, c *Client) error {
 	if err != nil {
 		return err
 	}
-	cmd, err := c.loginCommand(cred, d.Port)
+	mech, err := d.choose(c, cred)
 	if err != nil {
-		return &AuthError{d.Host, cred.User, err, mechanismHint(cred)}
-	}
-	secrets := append(spellings(cred), cmd.secrets...)
-	c.trace.hide(secrets...)
-	defer c.trace.hide()
-	c.forgetCapsWhenLoggedIn(cmd)
-	err = c.inTime(ctx, func(ctx context.Context) error { return c.do(ctx, cmd) })
-	var refused *StatusError
-	if !errors.As(err, &refused) {
 		return err
 	}
-	refused.Text = withhold(refused.Text, secrets)
+	a, err := mech.begin(c, d, cred)
+	if err != nil {
+		return &AuthError{d.Host, cred.User, err, "set one without it at the provider"}
+	}
+	c.trace.hide(a.private, append(spellings(cred), a.said...)...)
+	defer c.trace.hide(false)
+	c.forgetCapsWhenLoggedIn(a.cmd)
+	err = c.inTime(ctx, func(ctx context.Context) error { return c.do(ctx, a.cmd) })
+	return d.verdict(c, cred, mech, a, err)
+}
+
+// verdict is what became of an attempt whose command ended with err.
+func (d *Dialer) verdict(c *Client, cred Credentials, mech mechanism, a *attempt, err error) error {
+	var refused *StatusError
+	if err != nil && !errors.As(err, &refused) {
+		return err
+	}
+	select {
+	case <-a.cmd.written: // what the writer has found out is to be read
+		if failed := a.outcome(err == nil); failed != nil {
+			return &AuthError{d.Host, cred.User, failed, failedHint(failed)}
+		}
+	case <-c.done:
+	}
+	if refused == nil {
+		return err
+	}
+	refused.Text = withhold(refused.Text, append(spellings(cred), a.said...))
 	if refused.Type != "BYE" {
-		return &AuthError{d.Host, cred.User, err, refusedHint(d.Host, refused, cred)}
+		return &AuthError{d.Host, cred.User, err, refusedHint(d.Host, refused, mech)}
 	}
 	return err
 }
 
-// errNoMechanism is a server with no way of logging in that we have.
-var errNoMechanism = errors.New("server offers no way to log in that can be used here")
-
-// loginCommand chooses the way (PLAIN before LOGIN, which takes no UTF-8) and
-// builds the command.
-func (c *Client) loginCommand(cred Credentials, port int) (*command, error) {
-	have := c.Caps()
-	switch {
-	case cred.Token != "" && have.Has("AUTH=OAUTHBEARER"):
-		return c.authenticate(sasl.NewOAuthBearerClient(&sasl.OAuthBearerOptions{
-			Username: cred.User, Token: cred.Token, Host: c.host, Port: port,
-		}), []byte{1})
-	case cred.Token != "" && have.Has("AUTH=XOAUTH2"):
-		return c.authenticate(xoauth2{cred.User, cred.Token}, nil)
-	case cred.Token != "":
-		return nil, errNoMechanism
-	case have.Has("AUTH=PLAIN"):
-		return c.authenticate(sasl.NewPlainClient("", cred.User, cred.Password), nil)
-	case !have.Has("LOGINDISABLED"):
-		return c.loginPlainly(cred)
-	case have.Has("AUTH=LOGIN"):
-		return c.authenticate(sasl.NewLoginClient(cred.User, cred.Password), nil)
-	}
-	return nil, errNoMechanism
-}
-
 // loginPlainly builds LOGIN (RFC 3501 §6.2.3).
-func (c *Client) loginPlainly(cred Credentials) (*command, error) {
+func (c *Client) loginPlainly(cred Credentials) (*attempt, error) {
 	for _, s := range []string{cred.User, cred.Password} {
 		if strings.ContainsAny(s, "\r\n\x00") {
 			return nil, errors.New("user or password holds a line end or NUL, which LOGIN cannot carry")
@@ -77,9 +67,9 @@ func (c *Client) loginPlainly(cred Credentials) (*command, error) {
 	}
 	cmd := c.newCommand("LOGIN")
 	cmd.mechanism = "LOGIN"
-	cmd.alone = true
+	cmd.alone, cmd.written = true, make(chan struct{})
 	cmd.enc.Raw(" ").Secret(cred.User).Raw(" ").Secret(cred.Password)
-	return cmd, nil
+	return &attempt{cmd: cmd}, nil
 }
 
 // forgetCapsWhenLoggedIn drops the capabilities from before the login, unless
@@ -88,16 +78,16 @@ func (c *Client) forgetCapsWhenLoggedIn(cmd *command) {
 	cmd.admitted = func() { c.login, c.caps = Login{c.caps, cmd.mechanism}, Caps{} }
 }
 
-// mechanismHint is the way out where no way of logging in fits.
-func mechanismHint(cred Credentials) string {
-	if cred.Token != "" {
-		return "it takes no OAuth token: use a password"
+// failedHint is the way out where we broke the login off.
+func failedHint(failed error) string {
+	if errors.Is(failed, errImpostor) {
+		return "it may be an impostor: check the host, and set a new password if you doubt it"
 	}
-	return "it may want --token-command, or TLS before the password"
+	return "another mechanism may do: name it with --auth"
 }
 
 // refusedHint is the way out when the server refused.
-func refusedHint(host string, refused *StatusError, cred Credentials) string {
+func refusedHint(host string, refused *StatusError, mech mechanism) string {
 	switch refused.Code {
 	case "UNAVAILABLE", "INUSE":
 		return "the server cannot check now: try again later"
@@ -107,7 +97,11 @@ func refusedHint(host string, refused *StatusError, cred Credentials) string {
 		return "the password has expired: set a new one at the provider"
 	}
 	switch {
-	case cred.Token != "":
+	case mech.name == "EXTERNAL":
+		return "the server takes no such client certificate for this user: check --client-cert, or use --auth and a password"
+	case mech.name == scramSHA256Plus:
+		return "check user and password; if they are right, something stands between here and the server, or it binds to TLS in another way: --auth scram-sha-256"
+	case mech.wants == "a token":
 		return "the token was refused: does --token-command print a fresh access token for IMAP?"
 	case needsAppPassword(host):
 		return "use an app password or --token-command"
@@ -146,6 +140,9 @@ func spellings(cred Credentials) []string {
 // withhold takes secrets out of a server's words.
 func withhold(text string, secrets []string) string {
 	for _, s := range secrets {
+		if s == "" {
+			continue
+		}
 		text = strings.ReplaceAll(text, s, blank)
 	}
 	return text

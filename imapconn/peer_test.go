@@ -141,7 +141,12 @@ func examined(t testing.TB, exists string, rec Recorder, script func(*peer)) *Cl
 
 // upgrade plays the server's side of a TLS handshake.
 func (p *peer) upgrade(cert tls.Certificate) {
-	conn := tls.Server(p.conn, &tls.Config{Certificates: []tls.Certificate{cert}})
+	p.secure(&tls.Config{Certificates: []tls.Certificate{cert}})
+}
+
+// secure is upgrade with more said of TLS.
+func (p *peer) secure(config *tls.Config) {
+	conn := tls.Server(p.conn, config)
 	p.conn, p.r = conn, bufio.NewReader(conn)
 }
 

@@ -24,27 +24,38 @@ type tracer struct {
 	shared *sync.Mutex // Dialer.mu: one line at a time, whatever the connection
 	conn   int
 
-	mu      sync.Mutex // guards the rest; before shared
-	in, out []byte     // lines not ended yet
-	secrets [][]byte   // blanked in what the server says: some repeat a command they refuse
-	last    string     // how the last line begins that is to be understood, in capitals; empty: none
-	muted   bool       // that line has come
+	mu         sync.Mutex // guards the rest; before shared
+	in, out    []byte     // lines not ended yet
+	secrets    [][]byte   // blanked in what the server says: some repeat a command they refuse
+	challenges bool       // what follows a + is blanked, too
+	last       string     // how the last line begins that is to be understood, in capitals; empty: none
+	muted      bool       // that line has come
 }
 
-// hide keeps secrets out of what the server says from now on; none shows all
-// again.
-func (t *tracer) hide(secrets ...string) {
+// hide keeps secrets out of what the server says from now on, and with challenges
+// all that follows a +; none shows all again.
+func (t *tracer) hide(challenges bool, secrets ...string) {
 	if t == nil {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.secrets = nil
+	t.secrets, t.challenges = nil, challenges
 	for _, s := range secrets {
 		if s != "" {
 			t.secrets = append(t.secrets, []byte(s))
 		}
 	}
+}
+
+// also hides one secret more.
+func (t *tracer) also(secret string) {
+	if t == nil || secret == "" {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.secrets = append(t.secrets, []byte(secret))
 }
 
 // upTo has nothing shown of what comes behind the line that begins with these words,
@@ -99,6 +110,9 @@ func (t *tracer) lines(way byte, p []byte, secrets [][]byte) []byte {
 		line := bytes.TrimRight(rest[:n], "\r\n")
 		for _, s := range secrets {
 			line = bytes.ReplaceAll(line, s, []byte(blank))
+		}
+		if t.challenges && way == '<' && len(line) > 0 && line[0] == '+' {
+			line = []byte("+ " + blank)
 		}
 		t.shared.Lock()
 		fmt.Fprintf(t.w, "%d %c %s\n", t.conn, way, printable(line))
