@@ -26,6 +26,12 @@ type DovecotOptions struct {
 	// list; with a leading + or - it changes that list. Hiding takes nothing
 	// away: a hidden command still works.
 	Capabilities string
+	// Mechanisms are those that are offered, in Dovecot's spelling; empty means plain
+	// and login. With external a client certificate is enough.
+	Mechanisms string
+	// ClientCA is a file with the certificates that clients may show; the common name
+	// is the user. Empty: nobody is asked for one.
+	ClientCA string
 	// NoTLS leaves out STARTTLS and the TLS port.
 	NoTLS bool
 	// ExtraConf is appended to dovecot.conf as it is.
@@ -117,7 +123,7 @@ func (d *Dovecot) prepare() error {
 		os.Chown(filepath.Join(d.Dir, "mail"), d.uid, d.gid),
 		os.WriteFile(filepath.Join(d.Dir, "users"), users.Bytes(), 0o644))
 	if !d.opts.NoTLS {
-		errs = append(errs, writeCertificate(d.CertFile, filepath.Join(d.Dir, "key.pem")))
+		errs = append(errs, writeCertificate(d.CertFile, filepath.Join(d.Dir, "key.pem"), "localhost"))
 	}
 	return errors.Join(errs...)
 }

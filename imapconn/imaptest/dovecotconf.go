@@ -1,6 +1,7 @@
 package imaptest
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -12,6 +13,7 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -34,7 +36,7 @@ default_vsz_limit = 0
 first_valid_uid = 1
 first_valid_gid = 1
 disable_plaintext_auth = no
-auth_mechanisms = plain login
+auth_mechanisms = %[5]s
 auth_failure_delay = 0
 mail_location = maildir:%[1]s/mail/%%u/Maildir
 mail_privileged_group =
@@ -78,7 +80,7 @@ service stats {
 protocol imap {
   mail_max_userip_connections = 100
   mail_plugins = zlib imap_zlib notify
-`, d.Dir, plain, d.opts.Separator, tlsPort(d, secure))
+`, d.Dir, plain, d.opts.Separator, tlsPort(d, secure), cmp.Or(d.opts.Mechanisms, "plain login"))
 	if d.opts.Capabilities != "" {
 		fmt.Fprintf(&b, "  imap_capability = %s\n", d.opts.Capabilities)
 	}
@@ -88,9 +90,25 @@ protocol imap {
 	} else {
 		fmt.Fprintf(&b, "ssl = yes\nssl_cert = <%s\nssl_key = <%s/key.pem\n", d.CertFile, d.Dir)
 	}
+	if d.opts.ClientCA != "" {
+		fmt.Fprintf(&b, clientCertificates, d.opts.ClientCA)
+	}
 	b.WriteString(d.opts.ExtraConf)
 	return b.String()
 }
+
+// clientCertificates asks clients for one. Who shows one that is believed needs no
+// password for EXTERNAL.
+const clientCertificates = `ssl_ca = <%s
+ssl_verify_client_cert = yes
+ssl_require_crl = no
+auth_ssl_username_from_cert = yes
+passdb {
+  driver = static
+  mechanisms = external
+  args = nopassword=y
+}
+`
 
 // tlsPort is 0, which Dovecot takes as none, without TLS.
 func tlsPort(d *Dovecot, secure int) string {
@@ -100,15 +118,32 @@ func tlsPort(d *Dovecot, secure int) string {
 	return fmt.Sprint(secure)
 }
 
-// writeCertificate makes a certificate for localhost that is its own authority.
-func writeCertificate(certFile, keyFile string) error {
+// ClientCertificate makes a certificate for a user, which is its own authority, and
+// its key, in files of the test's.
+func ClientCertificate(tb TB, user string) (certFile, keyFile string) {
+	tb.Helper()
+	dir, err := os.MkdirTemp("", "imaptest-client-")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { os.RemoveAll(dir) })
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	if err := writeCertificate(certFile, keyFile, user); err != nil {
+		tb.Fatal(err)
+	}
+	return certFile, keyFile
+}
+
+// writeCertificate makes a certificate for somebody that is its own authority; it is
+// for the server on this machine, too.
+func writeCertificate(certFile, keyFile, name string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
 	}
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(time.Now().UnixNano()),
-		Subject:               pkix.Name{CommonName: "localhost"},
+		Subject:               pkix.Name{CommonName: name},
 		NotBefore:             time.Now().Add(-time.Hour),
 		NotAfter:              time.Now().Add(24 * time.Hour),
 		DNSNames:              []string{"localhost"},
@@ -116,7 +151,7 @@ func writeCertificate(certFile, keyFile string) error {
 		IsCA:                  true,
 		BasicConstraintsValid: true,
 		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
