@@ -128,7 +128,9 @@ func TestDovecotLogsInByCertificate(t *testing.T) {
 				d.TLSConfig.Certificates = []tls.Certificate{pair}
 			}
 			d.Mechanism, d.Trace = test.mechanism, &trace
-			d.Credentials = func(context.Context) (Credentials, error) { return Credentials{User: test.user, Password: test.pass}, nil }
+			d.Credentials = func(context.Context) (Credentials, error) {
+				return Credentials{User: test.user, Password: test.pass}, nil
+			}
 			c, err := d.Dial(t.Context())
 			if !strings.HasPrefix(test.want, "AUTH") {
 				oneLine(t, err, test.want)

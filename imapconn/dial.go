@@ -145,6 +145,9 @@ func (c *Client) inTime(ctx context.Context, step func(context.Context) error) e
 // greetingError says what to do about a server that does not greet.
 func (d *Dialer) greetingError(err error) error {
 	var e *ConnError
+	if alert, ok := remoteAlert(err); ok && errors.As(err, &e) {
+		return alertError(e.Addr, alert, e.Err)
+	}
 	if errors.As(err, &e) && e.Timeout() && d.TLS != TLSImplicit {
 		e.Hint = "if the port expects TLS use imaps://"
 	}

@@ -35,8 +35,12 @@ type Dialer struct {
 	Port int
 	TLS  TLSMode
 	// TLSConfig is cloned at each connect. Nil means the system's roots and
-	// Host as the name in the certificate.
+	// Host as the name in the certificate. TLS is 1.2 at least, whatever it says.
 	TLSConfig *tls.Config
+	// Pins are the server's certificates, one of which it must have. They are believed
+	// without an authority, a name or a date; where TLSConfig has RootCAs these must
+	// agree as well.
+	Pins []Pin
 	// Mechanism is the only way in which to log in, one of Mechanisms in any case.
 	// Empty: the best that the server offers and the credentials serve for.
 	Mechanism string

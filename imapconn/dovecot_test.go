@@ -201,7 +201,7 @@ func TestDovecotRefusesAWrongPasswordAndAnUntrustedCaller(t *testing.T) {
 	d = toDovecot(t, s, s.TLSAddr, TLSImplicit)
 	d.TLSConfig = nil
 	_, err = d.Dial(t.Context())
-	oneLine(t, err, "certificate signed by unknown authority (use --ca-file)")
+	oneLine(t, err, "certificate signed by unknown authority (use --ca-file, or --tls-pin ")
 
 	d = toDovecot(t, s, s.Addr, TLSImplicit)
 	_, err = d.Dial(t.Context())

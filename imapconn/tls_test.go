@@ -141,8 +141,14 @@ func TestAConnectionThatCannotBeProtectedSaysWhatToDo(t *testing.T) {
 	good, trust := certificate(t, time.Hour, "127.0.0.1")
 	other, trustOther := certificate(t, time.Hour, "mail.example.org", "10.0.0.1")
 	old, trustOld := certificate(t, -time.Hour, "127.0.0.1")
+	soon, trustSoon := certificate(t, time.Hour, "127.0.0.1")
+	trustSoon.Time = func() time.Time { return time.Now().Add(-48 * time.Hour) }
 	under := func(cert tls.Certificate) func(*peer) {
 		return func(p *peer) { p.upgrade(cert); p.say("* OK hi"); p.drain() }
+	}
+	by := func(config *tls.Config) func(*peer) {
+		config.Certificates = []tls.Certificate{good}
+		return func(p *peer) { p.secure(config); p.say("* OK hi"); p.drain() }
 	}
 	for name, test := range map[string]struct {
 		mode   TLSMode
@@ -150,9 +156,22 @@ func TestAConnectionThatCannotBeProtectedSaysWhatToDo(t *testing.T) {
 		script func(*peer)
 		want   string
 	}{
-		"untrusted":  {TLSImplicit, nil, under(good), "certificate signed by unknown authority (use --ca-file)"},
+		"untrusted":  {TLSImplicit, nil, under(good), "certificate signed by unknown authority (use --ca-file, or --tls-pin " + fingerprintOf(good) + " if its owner says that this is its SHA-256)"},
 		"other name": {TLSImplicit, trustOther, under(other), "certificate is not for 127.0.0.1 but for mail.example.org, 10.0.0.1 (use the name in the certificate)"},
-		"expired":    {TLSImplicit, trustOld, under(old), "certificate has expired"},
+		"expired":    {TLSImplicit, trustOld, under(old), "certificate has expired: "},
+		"too old": {TLSImplicit, trust, by(&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}),
+			"server has no TLS 1.2 and nothing newer (what is older is not safe"},
+		"too old, and goes on": {TLSImplicit, trust, func(p *peer) {
+			p.hello()
+			hello := append([]byte{tlsHandshake, 3, 1, 0, 42, 2, 0, 0, 38, 3, 1}, make([]byte, 32)...) // RFC 2246 §7.4.1.3
+			p.raw(string(append(hello, 0, 0, 0x2f, 0)))
+			p.drain()
+		}, "server has no TLS 1.2 and nothing newer (what is older is not safe"},
+		"wants a certificate": {TLSImplicit, trust, by(&tls.Config{ClientAuth: tls.RequireAnyClientCert}),
+			"server refused TLS: certificate required (give it a client certificate: --client-cert)"},
+		"wants a certificate, TLS 1.2": {TLSImplicit, trust, by(&tls.Config{ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12}),
+			"server refused TLS: handshake failure (its TLS may be too old, or want a client certificate: --client-cert)"},
+		"not yet": {TLSImplicit, trustSoon, under(soon), "certificate is not valid yet"},
 		"plain port": {TLSImplicit, trust, func(p *peer) { p.say("* OK IMAP4rev1 here"); p.drain() },
 			"server does not speak TLS on this port (use imap:// for STARTTLS)"},
 		"silence": {TLSImplicit, trust, func(p *peer) { p.drain() }, "no answer for 300ms"},
@@ -203,7 +222,7 @@ func TestAConnectionThatCannotBeProtectedSaysWhatToDo(t *testing.T) {
 			p.say(p.hear("STARTTLS") + " OK begin")
 			p.upgrade(good)
 			p.drain()
-		}, "certificate signed by unknown authority (use --ca-file)"},
+		}, "certificate signed by unknown authority (use --ca-file, or --tls-pin " + fingerprintOf(good) + " if its owner says that this is its SHA-256)"},
 		"logged in before": {TLSStartTLS, trust, func(p *peer) { p.say("* PREAUTH [CAPABILITY IMAP4rev1 STARTTLS] in"); p.quiet() },
 			"server has logged us in before STARTTLS"},
 	} {
