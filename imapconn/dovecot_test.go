@@ -29,18 +29,24 @@ func toDovecot(t testing.TB, s *imaptest.Dovecot, addr string, mode TLSMode) *Di
 	if err != nil {
 		t.Fatal(err)
 	}
-	pem, err := os.ReadFile(s.CertFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
 	return &Dialer{
-		Host: host, Port: n, TLS: mode, TLSConfig: &tls.Config{RootCAs: roots}, Timeout: 10 * time.Second,
+		Host: host, Port: n, TLS: mode, TLSConfig: &tls.Config{RootCAs: roots(t, s.CertFile)}, Timeout: 10 * time.Second,
 		Credentials: func(context.Context) (Credentials, error) {
 			return Credentials{User: s.User, Password: s.Password}, nil
 		},
 	}
+}
+
+// roots are the certificates of a file.
+func roots(t testing.TB, name string) *x509.CertPool {
+	t.Helper()
+	pem, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	return pool
 }
 
 // dovecot starts one, with n messages of some kilobytes in INBOX.

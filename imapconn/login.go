@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -13,14 +14,23 @@ func (d *Dialer) login(ctx context.Context, c *Client) error {
 	if d.Credentials == nil {
 		return &AuthError{Host: d.Host, Err: errors.New("no credentials"), Hint: "give a user and a password"}
 	}
-	if err := c.inTime(ctx, c.knowCaps); err != nil {
-		return err
-	}
 	cred, err := d.Credentials(ctx)
 	if err != nil {
 		return err
 	}
-	mech, err := d.choose(c, cred)
+	err = d.logInBy(ctx, c, cred, true)
+	if errors.Is(err, errBinding) && d.Mechanism == "" {
+		err = d.logInBy(ctx, c, cred, false) // no password was refused
+	}
+	return err
+}
+
+// logInBy tries the best mechanism; bound says whether it may bind to TLS.
+func (d *Dialer) logInBy(ctx context.Context, c *Client, cred Credentials, bound bool) error {
+	if err := c.inTime(ctx, c.knowCaps); err != nil {
+		return err
+	}
+	mech, err := d.choose(c, cred, bound)
 	if err != nil {
 		return err
 	}
@@ -50,6 +60,9 @@ func (d *Dialer) verdict(c *Client, cred Credentials, mech mechanism, a *attempt
 	}
 	if refused == nil {
 		return err
+	}
+	if mech.name == scramSHA256Plus && refused.Text == libsaslBadProtocol {
+		return &AuthError{d.Host, cred.User, fmt.Errorf("%w: %w", errBinding, err), failedHint(errBinding)}
 	}
 	refused.Text = withhold(refused.Text, append(spellings(cred), a.said...))
 	if refused.Type != "BYE" {
@@ -83,6 +96,9 @@ func failedHint(failed error) string {
 	if errors.Is(failed, errImpostor) {
 		return "it may be an impostor: check the host, and set a new password if you doubt it"
 	}
+	if errors.Is(failed, errBinding) {
+		return "use --auth scram-sha-256, which does not bind"
+	}
 	return "another mechanism may do: name it with --auth"
 }
 
@@ -100,7 +116,7 @@ func refusedHint(host string, refused *StatusError, mech mechanism) string {
 	case mech.name == "EXTERNAL":
 		return "the server takes no such client certificate for this user: check --client-cert, or use --auth and a password"
 	case mech.name == scramSHA256Plus:
-		return "check user and password; if they are right, something stands between here and the server, or it binds to TLS in another way: --auth scram-sha-256"
+		return "check user and password; if they are right, somebody stands between here and the server"
 	case mech.wants == "a token":
 		return "the token was refused: does --token-command print a fresh access token for IMAP?"
 	case needsAppPassword(host):

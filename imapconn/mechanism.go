@@ -76,11 +76,14 @@ func (m mechanism) offered(caps Caps) bool {
 	return caps.Has("AUTH=" + m.name)
 }
 
-// choose finds the way of logging in.
-func (d *Dialer) choose(c *Client, cred Credentials) (mechanism, error) {
+// choose finds the way of logging in, one that binds to TLS only if bound is set.
+func (d *Dialer) choose(c *Client, cred Credentials, bound bool) (mechanism, error) {
 	caps := c.Caps()
 	for _, m := range mechanisms {
 		if d.Mechanism != "" && !strings.EqualFold(d.Mechanism, m.name) || d.Mechanism == "" && m.asked {
+			continue
+		}
+		if m.name == scramSHA256Plus && !bound {
 			continue
 		}
 		if m.fits(c, d, cred) && m.offered(caps) {

@@ -25,6 +25,16 @@ const maxIterations = 2_000_000
 // errImpostor is a server that has let us in and does not know the password.
 var errImpostor = errors.New("server does not prove that it knows the password")
 
+// errBinding is a server that offers to bind a login to TLS and does not know the way
+// that RFC 9266 has for the version of TLS in use. Cyrus 3.6 knows tls-unique only,
+// which TLS 1.3 has not. That is no word about the password, and nobody gains by
+// it: who could make it up could as well offer PLAIN alone.
+var errBinding = errors.New("server binds a login to TLS in another way")
+
+// libsaslBadProtocol is what a server with Cyrus SASL says then, and of no password
+// (SASL_BADPROT; a wrong password is "authentication failure").
+const libsaslBadProtocol = "bad protocol / cancel"
+
 // scramClient is SCRAM in the terms of package sasl.
 type scramClient struct {
 	name  string
@@ -115,6 +125,8 @@ func (s *scramClient) Next(challenge []byte) ([]byte, error) {
 	switch {
 	case err == nil:
 		return []byte(response), nil
+	case string(challenge) == scram.ErrUnsupportedChannelBindingType:
+		return nil, errBinding
 	case s.steps == 1:
 		return nil, fmt.Errorf("%s: %w", s.name, err)
 	case strings.HasPrefix(string(challenge), "e="):

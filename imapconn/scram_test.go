@@ -231,7 +231,7 @@ func TestSCRAMPlusRefusesAManInTheMiddle(t *testing.T) {
 	})
 	d.TLS, d.TLSConfig = TLSImplicit, trust
 	_, err := d.Dial(t.Context())
-	oneLine(t, err, "something stands between here and the server")
+	oneLine(t, err, "somebody stands between here and the server")
 }
 
 // With the challenge and the server's signature one could guess at the password: a
@@ -267,5 +267,58 @@ func TestATraceOfSCRAMIsNothingToGuessBy(t *testing.T) {
 `
 	if got := trace.String(); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
+	}
+}
+
+// A server that binds in another way says nothing of the password: SCRAM without
+// binding comes next, unless PLUS was asked for by name.
+func TestAServerThatBindsInAnotherWayIsLoggedInToWithout(t *testing.T) {
+	cert, trust := certificate(t, time.Hour, "127.0.0.1")
+	for name, refuse := range map[string]func(p *peer, tag, nonce string){
+		"as RFC 5802 says it": func(p *peer, tag, _ string) {
+			p.say("+ " + b64("e=unsupported-channel-binding-type"))
+			p.want("*")
+			p.say(tag + " NO cancelled")
+		},
+		"as Cyrus says it": func(p *peer, tag, nonce string) {
+			p.say("+ " + b64("r="+nonce+"more,s=c2FsdA==,i=4096"))
+			p.line()
+			p.say(tag + " NO bad protocol / cancel")
+		},
+	} {
+		for _, forced := range []string{"", "SCRAM-SHA-256-PLUS"} {
+			t.Run(name+" "+forced, func(t *testing.T) {
+				d := play(t, func(p *peer) {
+					p.secure(&tls.Config{Certificates: []tls.Certificate{cert}})
+					p.say("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN AUTH=SCRAM-SHA-256 AUTH=SCRAM-SHA-256-PLUS] hi")
+					tag := p.hear("AUTHENTICATE SCRAM-SHA-256-PLUS")
+					p.say("+ ")
+					first := p.response()
+					_, nonce, _ := strings.Cut(first, "r=")
+					refuse(p, tag, nonce)
+					if forced != "" {
+						p.quiet()
+						return
+					}
+					p.answer("CAPABILITY", "* CAPABILITY IMAP4rev1 AUTH=PLAIN AUTH=SCRAM-SHA-256 AUTH=SCRAM-SHA-256-PLUS")
+					conv := scramServer(t, scram.SHA256, "secret", 4096).NewConversation()
+					tag, first = p.scram(scramSHA256, conv)
+					if !strings.HasPrefix(first, "n,,") {
+						t.Errorf("the client began with %q", first)
+					}
+					p.want("")
+					p.say(tag + " OK [CAPABILITY IMAP4rev1] in")
+					p.drain()
+				})
+				d.TLS, d.TLSConfig, d.Mechanism = TLSImplicit, trust, forced
+				if forced == "" {
+					dial(t, d)
+					return
+				}
+				_, err := d.Dial(t.Context())
+				oneLine(t, err, "server binds a login to TLS in another way")
+				oneLine(t, err, "(use --auth scram-sha-256, which does not bind)")
+			})
+		}
 	}
 }

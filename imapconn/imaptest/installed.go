@@ -22,6 +22,7 @@ import (
 type Installed struct {
 	Addr, User, Password string
 	Version              string // of the package
+	CertFile             string // its certificate, its own authority; only StartCyrusSASL has TLS
 
 	dir string
 }
@@ -40,6 +41,13 @@ var (
 // StartCyrus starts Cyrus IMAP, with / as its delimiter. It needs root and the
 // packages, which are fetched once.
 func StartCyrus(tb TB) *Installed { return startInstalled(tb, "cyrus", cyrusPackages) }
+
+// StartCyrusSASL starts a Cyrus IMAP that checks passwords, by SCRAM where it is asked
+// to, and has STARTTLS with the certificate in CertFile.
+func StartCyrusSASL(tb TB) *Installed {
+	sasl, _ := unpackDebian(tb, "sasl2", []string{"sasl2-bin"})
+	return startInstalled(tb, "cyrus", cyrusPackages, "SASL="+sasl)
+}
 
 // StartCourier starts Courier IMAP: its delimiter is a dot, and all mailboxes are
 // below INBOX.
@@ -83,6 +91,10 @@ func startInstalled(tb TB, name string, packages []string, env ...string) *Insta
 	}
 	s := &Installed{Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), User: "alice", Password: "alice-secret", Version: version, dir: dir}
 	if err := os.Chmod(dir, 0o755); err != nil {
+		tb.Fatal(err)
+	}
+	s.CertFile = filepath.Join(dir, "cert.pem")
+	if err := writeCertificate(s.CertFile, filepath.Join(dir, "key.pem"), "localhost"); err != nil {
 		tb.Fatal(err)
 	}
 	log, err := os.Create(filepath.Join(dir, "log"))

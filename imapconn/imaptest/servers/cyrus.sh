@@ -1,6 +1,22 @@
-# Cyrus IMAP, in the foreground, in a mount namespace. Any password is right.
-# $DIR, $PORT, $PKGS and $USER_ID come from the test.
+# Cyrus IMAP, in the foreground, in a mount namespace. Any password is right, but
+# with $SASL, where sasl2-bin is unpacked: then it has SCRAM and STARTTLS, with the
+# certificate in $DIR. $DIR, $PORT, $PKGS, $LOGIN, $PASSWORD and $USER_ID come from
+# the test.
 mkdir -p "$DIR/conf" "$DIR/mail" "$DIR/run" "$DIR/pkgs"
+sasl='sasl_pwcheck_method: alwaystrue
+sasl_mech_list: PLAIN'
+if [ -n "${SASL:-}" ]; then
+	printf %s "$PASSWORD" | "$SASL/usr/sbin/saslpasswd2" -p -c -f "$DIR/sasldb2" -u localhost "$LOGIN"
+	chown "$USER_ID" "$DIR/sasldb2" "$DIR/key.pem"
+	sasl="sasl_pwcheck_method: auxprop
+sasl_auxprop_plugin: sasldb
+sasl_sasldb_path: $DIR/sasldb2
+sasl_mech_list: PLAIN SCRAM-SHA-1 SCRAM-SHA-256
+tls_server_cert: $DIR/cert.pem
+tls_server_key: $DIR/key.pem
+tls_sessions_db: skiplist
+tls_sessions_db_path: $DIR/conf/tls_sessions.db"
+fi
 cat >"$DIR/imapd.conf" <<CONF
 configdirectory: $DIR/conf
 proc_path: $DIR/run/proc
@@ -13,8 +29,7 @@ servername: localhost
 altnamespace: yes
 unixhierarchysep: yes
 allowplaintext: yes
-sasl_pwcheck_method: alwaystrue
-sasl_mech_list: PLAIN
+$sasl
 autocreate_quota: 0
 autocreate_users: anyone
 autocreate_inbox_folders: Trash
