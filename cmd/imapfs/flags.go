@@ -28,6 +28,12 @@ type options struct {
 	PasswordCommand string
 	PasswordFile    string
 	TokenCommand    string
+	Keyring         bool
+	Auth            mechanism // empty: the best there is
+	TLSPins         []string
+	ClientCert      string
+	ClientKey       string
+	Tunnel          string
 
 	Connections int
 	CacheSize   octets // 0: package cache's default
@@ -83,6 +89,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringVar(&o.TokenCommand, "token-command", "", "run `COMMAND` by sh at each login; its first line is an OAuth access token")
 	f.Var(&o.TLS, "tls", "implicit, starttls or none (imaps:// implicit, imap:// starttls)")
 	f.StringVar(&o.CAFile, "ca-file", "", "trust the certificates in `FILE` (PEM) in place of the system's")
+	o.registerLogin(f)
 	f.IntVar(&o.Connections, "connections", o.Connections, "at most so many connections to the server")
 	f.Var(&o.CacheSize, "cache-size", "memory for texts, as 64M or 1G (256M, or an eighth of memory if that is less)")
 	f.DurationVar(&o.Timeout, "timeout", o.Timeout, "a server silent for so long is given up")
@@ -116,7 +123,7 @@ func (o *options) complete(url, mountPoint string) error {
 		return fmt.Errorf("the current directory: %w (go to another)", err)
 	}
 	o.Dir = dir
-	for _, name := range []*string{&o.CAFile, &o.PasswordFile, &o.LogFile, &o.Trace, &mountPoint} {
+	for _, name := range []*string{&o.CAFile, &o.ClientCert, &o.ClientKey, &o.PasswordFile, &o.LogFile, &o.Trace, &mountPoint} {
 		if *name != "" && !filepath.IsAbs(*name) {
 			*name = filepath.Join(dir, *name)
 		}
@@ -125,15 +132,10 @@ func (o *options) complete(url, mountPoint string) error {
 	if err := o.completeAccount(url); err != nil {
 		return usageError{err}
 	}
-	secrets := 0
-	for _, s := range []string{o.PasswordCommand, o.PasswordFile, o.TokenCommand} {
-		if s != "" {
-			secrets++
-		}
+	if err := o.checkLogin(); err != nil {
+		return usageError{err}
 	}
 	switch {
-	case secrets > 1:
-		return usagef("more than one of --password-command, --password-file and --token-command (give one)")
 	case o.Connections < 1 || o.Connections > maxConnections:
 		return usagef("--connections %d is not from 1 to %d (%d is the default)", o.Connections, maxConnections, defaultConnections)
 	case o.Timeout <= 0:
@@ -170,6 +172,8 @@ func (o *options) completeAccount(url string) error {
 	switch {
 	case o.TLS == "" && u.TLS:
 		o.TLS = tlsImplicit
+	case o.TLS == "" && o.Tunnel != "":
+		o.TLS = tlsNone
 	case o.TLS == "":
 		o.TLS = tlsStart
 	case u.TLS && o.TLS != tlsImplicit:

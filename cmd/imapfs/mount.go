@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -81,10 +78,8 @@ func mount(ctx context.Context, o *options) error {
 	if err := checkFUSE(o.AllowOther); err != nil {
 		return err
 	}
-	if o.CAFile != "" {
-		if _, err := readRoots(o.CAFile); err != nil {
-			return err
-		}
+	if err := o.setTLS(new(imapconn.Dialer)); err != nil {
+		return err
 	}
 	password, err := obtain(o)
 	if err != nil {
@@ -151,6 +146,11 @@ func mountUntil(ctx context.Context, o *options, s *secrets, log *slog.Logger, r
 	dialer, err := newDialer(o, s, log)
 	if err != nil {
 		return err
+	}
+	if o.Tunnel != "" {
+		t := &tunnel{command: o.Tunnel, dir: o.Dir, log: log}
+		defer t.wait()
+		dialer.DialContext = t.dial
 	}
 	if o.Trace != "" {
 		trace, err := openTrace(o.Trace)
@@ -229,6 +229,7 @@ func newDialer(o *options, s *secrets, log *slog.Logger) (*imapconn.Dialer, erro
 		Host:        o.Account.Host,
 		Port:        o.Account.Port,
 		TLS:         map[tlsMode]imapconn.TLSMode{tlsImplicit: imapconn.TLSImplicit, tlsStart: imapconn.TLSStartTLS, tlsNone: imapconn.TLSNone}[o.TLS],
+		Mechanism:   string(o.Auth),
 		Credentials: s.credentials,
 		Logger:      log,
 		Timeout:     o.Timeout,
@@ -238,31 +239,6 @@ func newDialer(o *options, s *secrets, log *slog.Logger) (*imapconn.Dialer, erro
 	if o.BWLimit > 0 {
 		d.Bandwidth = imapconn.NewBandwidth(int64(o.BWLimit))
 	}
-	if o.CAFile != "" {
-		roots, err := readRoots(o.CAFile)
-		if err != nil {
-			return nil, err
-		}
-		d.TLSConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
-	}
-	return d, nil
-}
-
-// readRoots reads the certificates of --ca-file.
-func readRoots(name string) (*x509.CertPool, error) {
-	const longest = 8 << 20 // octets; all of Mozilla's roots are a quarter of one
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("--ca-file: %w (name a file that you can read)", err)
-	}
-	defer f.Close()
-	pem, err := io.ReadAll(io.LimitReader(f, longest))
-	if err != nil {
-		return nil, fmt.Errorf("--ca-file: %w (name a file that you can read)", err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("--ca-file: %s holds no certificate (it must be PEM: -----BEGIN CERTIFICATE-----)", name)
-	}
-	return roots, nil
+	err := o.setTLS(d)
+	return d, err
 }

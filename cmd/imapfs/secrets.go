@@ -43,6 +43,7 @@ type secrets struct {
 	passwordCommand string
 	passwordFile    string
 	tokenCommand    string
+	keyring         string // the account's name there; empty: it is not asked
 	dir             string // where the commands run
 
 	mu    sync.Mutex // guards given; held for no longer than looking at it
@@ -54,6 +55,9 @@ func newSecrets(o *options, password string) *secrets {
 		user: o.Account.User, password: password,
 		passwordCommand: o.PasswordCommand, passwordFile: o.PasswordFile, tokenCommand: o.TokenCommand,
 		dir: o.Dir,
+	}
+	if o.Keyring {
+		s.keyring = o.name()
 	}
 	s.remember(password)
 	return s
@@ -69,6 +73,8 @@ func (s *secrets) credentials(ctx context.Context) (imapconn.Credentials, error)
 		c.Token, err = runForSecret(ctx, "--token-command", s.tokenCommand, s.dir)
 	case s.passwordCommand != "":
 		c.Password, err = runForSecret(ctx, "--password-command", s.passwordCommand, s.dir)
+	case s.keyring != "":
+		c.Password, err = keyringPassword(ctx, s.keyring)
 	case s.passwordFile != "" && s.password == "":
 		c.Password, err = readPasswordFile(s.passwordFile)
 	default:
@@ -135,6 +141,8 @@ func obtain(o *options) (password string, err error) {
 	switch {
 	case o.PasswordCommand != "" || o.TokenCommand != "":
 		return "", nil
+	case o.Keyring:
+		return "", checkKeyring()
 	case o.PasswordFile != "":
 		password, err := readPasswordFile(o.PasswordFile)
 		if st, statErr := os.Stat(o.PasswordFile); err == nil && statErr == nil && st.Mode().IsRegular() {
@@ -146,6 +154,8 @@ func obtain(o *options) (password string, err error) {
 			return "", errors.New("$" + passwordVar + " is empty (unset it to be asked)")
 		}
 		return env, nil
+	case o.needsNoPassword():
+		return "", nil
 	}
 	return prompt("Password for " + oneLine(o.name()) + ": ")
 }
