@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// tunnelGrace is how long a command has to end after SIGTERM, and after its end
-	// whatever it has started.
+	// tunnelGrace is how long a command has to end after SIGTERM, and how long after its
+	// end its stderr is read where it has left that to somebody.
 	tunnelGrace = 2 * time.Second
 
 	// tunnelLine bounds a line of a command's stderr, in octets.
@@ -41,17 +41,22 @@ func (t *tunnel) dial(context.Context, string, string) (net.Conn, error) {
 		return nil, fmt.Errorf("--tunnel: a socket: %w (close some programs)", err)
 	}
 	defer theirs.Close()
-	said := &lastWords{log: t.log}
+	errs, theirErrs, err := os.Pipe()
+	if err != nil {
+		ours.Close()
+		return nil, fmt.Errorf("--tunnel: a pipe: %w (close some programs)", err)
+	}
+	defer theirErrs.Close()
 	cmd := exec.Command("/bin/sh", "-c", t.command)
-	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = t.dir, theirs, theirs, said
+	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = t.dir, theirs, theirs, theirErrs
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.WaitDelay = tunnelGrace
 	if err := cmd.Start(); err != nil {
 		ours.Close()
+		errs.Close()
 		return nil, fmt.Errorf("--tunnel: %w (is there a /bin/sh?)", err)
 	}
 	c := &tunnelConn{Conn: ours, closed: make(chan struct{}), ended: make(chan struct{})}
-	t.group.Go(func() { c.lookAfter(cmd, said) })
+	t.group.Go(func() { c.lookAfter(cmd, errs, &lastWords{log: t.log}) })
 	return c, nil
 }
 
@@ -108,7 +113,7 @@ func (c *tunnelConn) explained(err error) error {
 	if err == nil || !errors.Is(err, io.EOF) && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
 		return err
 	}
-	patience := time.NewTimer(tunnelGrace)
+	patience := time.NewTimer(2 * tunnelGrace)
 	defer patience.Stop()
 	select {
 	case <-c.ended:
@@ -123,10 +128,14 @@ func (c *tunnelConn) explained(err error) error {
 
 // lookAfter waits for the end of the command or the connection, and ends what is left
 // of both.
-func (c *tunnelConn) lookAfter(cmd *exec.Cmd, said *lastWords) {
+func (c *tunnelConn) lookAfter(cmd *exec.Cmd, errs *os.File, said *lastWords) {
 	group := -cmd.Process.Pid
-	exited := make(chan error, 1)
-	go func() { exited <- cmd.Wait() }() // received below
+	exited, read := make(chan error, 1), make(chan struct{})
+	go func() { exited <- cmd.Wait() }() // received below, as is the next
+	go func() {
+		defer close(read)
+		io.Copy(said, errs)
+	}()
 	var err error
 	select {
 	case err = <-exited:
@@ -142,25 +151,25 @@ func (c *tunnelConn) lookAfter(cmd *exec.Cmd, said *lastWords) {
 		}
 	}
 	syscall.Kill(group, syscall.SIGKILL) // what it has left behind keeps the number
-	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
+	errs.SetReadDeadline(time.Now().Add(tunnelGrace))
+	<-read
+	errs.Close()
+	if err != nil {
 		c.err = fmt.Errorf("the --tunnel command has failed: %w%s", err, said.last())
 	}
 	close(c.ended)
 }
 
 // lastWords writes the lines of a command's stderr to the log and remembers the last.
+// Only one goroutine uses it at a time.
 type lastWords struct {
-	log *slog.Logger
-
-	mu   sync.Mutex // guards the rest; held for no longer than a line is logged
-	line []byte     // not ended yet
-	text string     // the last that was
+	log  *slog.Logger
+	line []byte // not ended yet
+	text string // the last that was
 }
 
 // Write takes what comes, and never fails: the command is not to end by it.
 func (w *lastWords) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	for rest := p; len(rest) > 0; {
 		piece, after, ended := bytes.Cut(rest, []byte("\n"))
 		w.line = append(w.line, piece[:min(len(piece), tunnelLine-len(w.line))]...)
@@ -172,7 +181,7 @@ func (w *lastWords) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// end ends a line; mu is held.
+// end ends a line.
 func (w *lastWords) end() {
 	if text := oneLine(string(w.line)); text != "" {
 		w.text = text
@@ -183,8 +192,6 @@ func (w *lastWords) end() {
 
 // last is the last line as the end of an error.
 func (w *lastWords) last() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.end()
 	if w.text == "" {
 		return ""
