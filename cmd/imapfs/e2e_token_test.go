@@ -110,7 +110,8 @@ passdb {
 // may begin at any of three places of a group.
 func holds(text, secret string) bool {
 	for skip := range 3 {
-		if strings.Contains(text, base64.StdEncoding.EncodeToString([]byte(secret[skip:]))[:40]) {
+		whole := secret[skip : len(secret)-(len(secret)-skip)%3] // what follows does not change its groups
+		if strings.Contains(text, base64.StdEncoding.EncodeToString([]byte(whole))) {
 			return true
 		}
 	}
