@@ -54,9 +54,12 @@
 // the connection. A connect without an answer is tried again every two seconds.
 // Close waits for both goroutines of a Client.
 //
-// TLS is the default and there is no falling back from it. STARTTLS discards
-// what the server said before it. A refused password is not tried again by
-// another mechanism. Credentials reach neither error, log nor trace.
+// TLS is the default, 1.2 at least, and there is no falling back from it. STARTTLS
+// discards what the server said before it. The mechanism is the first of mechanism.go
+// that the server offers and the credentials serve for. A refused password is not tried
+// again by another. A server that logs us in by SCRAM and does not prove that it knows
+// the password is refused. Credentials reach neither error, log nor trace, nor does
+// what SCRAM says in the trace: with it a password could be guessed at.
 //
 // Compression (RFC 4978) is asked for right after the login, by who wants it
 // (Dialer.Compression). What is counted and timed is then what moves on the wire, in
@@ -96,6 +99,7 @@
 //	imapwire.MaxCodeText  16 KiB        arguments of a response code; its name 64 octets
 //	COPYUID codes         256           for one command; what more would name is CopyData.Unnamed
 //	a challenge           64 KiB        of AUTHENTICATE, and 16 of them; the words of a +
+//	SCRAM iterations      1,000,000     and 4,096 at least: the login fails
 //	flag lists            1 MiB, 4096   that are shared among messages
 //	texts                 4             in one FETCH answer
 //	alerts                10            in the log, of one connection

@@ -54,6 +54,9 @@ func TestLoginTakesTheBestWayOffered(t *testing.T) {
 			p.want(b64(`se"c\ret`))
 			return tag
 		}},
+		"CRAM-MD5 is not chosen": {"IMAP4rev1 SASL-IR AUTH=CRAM-MD5 AUTH=PLAIN", password, func(p *peer) string {
+			return p.hear("AUTHENTICATE PLAIN " + b64("\x00alice\x00"+`se"c\ret`))
+		}},
 		"OAUTHBEARER before XOAUTH2": {"IMAP4rev1 SASL-IR AUTH=PLAIN AUTH=XOAUTH2 AUTH=OAUTHBEARER", token, func(p *peer) string {
 			return p.hear("AUTHENTICATE OAUTHBEARER " + bearer(p))
 		}},
@@ -165,15 +168,28 @@ func TestARefusedLoginIsTriedOnceAndNamesTheWayOut(t *testing.T) {
 }
 
 func TestALoginThatCannotBeTriedSaysWhy(t *testing.T) {
+	password, token := Credentials{User: "a", Password: "x"}, Credentials{User: "a", Token: "x"}
 	for name, test := range map[string]struct {
-		caps string
-		cred Credentials
-		want string
+		caps      string
+		cred      Credentials
+		mechanism string
+		want      string
 	}{
-		"line end":        {"IMAP4rev1", Credentials{User: "a", Password: "x\r\na2 LOGOUT"}, "holds a line end or NUL"},
-		"NUL in the user": {"IMAP4rev1", Credentials{User: "a\x00", Password: "x"}, "holds a line end or NUL"},
-		"disabled":        {"IMAP4rev1 LOGINDISABLED", Credentials{User: "a", Password: "x"}, "(it may want --token-command, or TLS before the password)"},
-		"token":           {"IMAP4rev1 AUTH=PLAIN", Credentials{User: "a", Token: "x"}, "(it takes no OAuth token: use a password)"},
+		"line end":        {"IMAP4rev1", Credentials{User: "a", Password: "x\r\na2 LOGOUT"}, "", "holds a line end or NUL"},
+		"NUL in the user": {"IMAP4rev1", Credentials{User: "a\x00", Password: "x"}, "", "holds a line end or NUL"},
+		"NUL in PLAIN":    {"IMAP4rev1 AUTH=PLAIN", Credentials{User: "a", Password: "x\x00y"}, "", "holds NUL, which PLAIN cannot carry"},
+		"disabled":        {"IMAP4rev1 LOGINDISABLED", password, "", "(it may want --token-command, or TLS before the password)"},
+		"token":           {"IMAP4rev1 AUTH=PLAIN", token, "", "(it takes no OAuth token: use a password)"},
+		"no password":     {"IMAP4rev1 AUTH=PLAIN", Credentials{User: "a"}, "", "server wants a password, and there is none (use --password-command"},
+		"Kerberos": {"IMAP4rev1 LOGINDISABLED AUTH=GSSAPI AUTH=GSS-SPNEGO", password, "",
+			"server offers GSS-SPNEGO, GSSAPI only, Kerberos and its like, which is missing here (ask its owner for PLAIN or SCRAM over TLS, or log in by ssh with --tunnel)"},
+		"CRAM-MD5 only":       {"IMAP4rev1 LOGINDISABLED AUTH=CRAM-MD5", password, "", "(it offers CRAM-MD5, which is weak: --auth cram-md5 uses it)"},
+		"asked, not offered":  {"IMAP4rev1 AUTH=PLAIN", password, "scram-sha-256", "server does not offer SCRAM-SHA-256 (it offers PLAIN, LOGIN; without --auth the best that fits is taken)"},
+		"asked, and no token": {"IMAP4rev1 AUTH=XOAUTH2", password, "xoauth2", "XOAUTH2 needs a token (give it, or leave --auth out)"},
+		"asked, and no TLS":   {"IMAP4rev1 AUTH=SCRAM-SHA-256-PLUS", password, "scram-sha-256-plus", "SCRAM-SHA-256-PLUS needs a password, and TLS"},
+		"nobody's":            {"IMAP4rev1", password, "gssapi", `there is no mechanism "gssapi" here (there are EXTERNAL, SCRAM-SHA-256-PLUS`},
+		"a liar's names": {"IMAP4rev1 LOGINDISABLED AUTH=GSSAPI AUTH=NTLM AUTH=" + strings.Repeat("X", 21), password, "plain",
+			"(it offers GSSAPI, NTLM; without"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := play(t, func(p *peer) {
@@ -182,9 +198,14 @@ func TestALoginThatCannotBeTriedSaysWhy(t *testing.T) {
 					t.Errorf("the client said %q", more)
 				}
 			})
+			d.Mechanism = test.mechanism
 			d.Credentials = func(context.Context) (Credentials, error) { return test.cred, nil }
 			_, err := d.Dial(t.Context())
 			oneLine(t, err, test.want)
+			var auth *AuthError
+			if !errors.As(err, &auth) {
+				t.Errorf("%T", err)
+			}
 		})
 	}
 }

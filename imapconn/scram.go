@@ -17,10 +17,10 @@ const (
 	scramSHA1       = "SCRAM-SHA-1"
 )
 
-// maxIterations bounds how often a server may have a password hashed: a tenth of a
-// second or so. What is recommended to servers goes up to 600,000; package scram
-// asks for 4,096 at least.
-const maxIterations = 2_000_000
+// maxIterations bounds how often a server may have a password hashed: a third of a
+// second. What is recommended to servers goes up to 600,000; package scram asks for
+// 4,096 at least.
+const maxIterations = 1_000_000
 
 // errImpostor is a server that has let us in and does not know the password.
 var errImpostor = errors.New("server does not prove that it knows the password")
