@@ -42,8 +42,9 @@ func (p *peer) response() string {
 }
 
 // scram plays the server's side with mech up to where the client has answered the
-// last message, and returns the tag and the client's first message.
-func (p *peer) scram(mech string, conv *scram.ServerConversation) (tag, first string) {
+// last message, and returns the tag and the client's first message; the proof, its
+// last, goes to *proof where that is asked for.
+func (p *peer) scram(mech string, conv *scram.ServerConversation, proof ...*string) (tag, first string) {
 	p.t.Helper()
 	tag = p.hear("AUTHENTICATE " + mech)
 	p.say("+ ")
@@ -55,6 +56,9 @@ func (p *peer) scram(mech string, conv *scram.ServerConversation) (tag, first st
 		}
 		p.say("+ " + b64(said))
 		if conv.Done() {
+			for _, want := range proof {
+				*want = message
+			}
 			return tag, first
 		}
 	}
@@ -240,9 +244,10 @@ func TestATraceOfSCRAMIsNothingToGuessBy(t *testing.T) {
 	var trace bytes.Buffer
 	d := play(t, func(p *peer) {
 		p.say("* OK [CAPABILITY IMAP4rev1 AUTH=SCRAM-SHA-256] hi")
-		tag, first := p.scram(scramSHA256, scramServer(t, scram.SHA256, "secret", 4096).NewConversation())
+		var proof string
+		tag, first := p.scram(scramSHA256, scramServer(t, scram.SHA256, "secret", 4096).NewConversation(), &proof)
 		p.want("")
-		p.say("* BAD I heard "+b64(first), tag+" OK [CAPABILITY IMAP4rev1] in")
+		p.say("* BAD I heard "+b64(first)+" and "+b64(proof), tag+" OK [CAPABILITY IMAP4rev1] in")
 		p.answer("NOOP")
 		p.drain()
 	})
@@ -260,7 +265,7 @@ func TestATraceOfSCRAMIsNothingToGuessBy(t *testing.T) {
 1 > <secret>
 1 < + <secret>
 1 > <secret>
-1 < * BAD I heard <secret>
+1 < * BAD I heard <secret> and <secret>
 1 < a1 OK [CAPABILITY IMAP4rev1] in
 1 > a2 NOOP
 1 < a2 OK done
