@@ -142,7 +142,7 @@ func tomlError(err error) error {
 		key := unknown.Key()
 		last := key[len(key)-1]
 		if last == "password" {
-			return fmt.Errorf("%d:%d: a password does not stand here (write password-command, password-file or token-command)", row, column)
+			return fmt.Errorf("%d:%d: a password does not stand here (write password-command, password-file, keyring or token-command)", row, column)
 		}
 		return fmt.Errorf("%d:%d: there is no key %q (they are the flags of imapfs mount --help, and url in an account)", row, column, strings.Join(key, "."))
 	}
@@ -185,7 +185,7 @@ func (c *config) layersOf(source string) (url string, layers []layer, err error)
 
 // secretFlags say where the secret comes from: who names one of them has the others that a
 // lower layer names mean nothing.
-var secretFlags = []string{"password-command", "password-file", "token-command"}
+var secretFlags = []string{"password-command", "password-file", "token-command", "keyring"}
 
 // settle sets the flags that the command line has not: by -o, then by the account, then by what
 // the configuration says of all. It gives the URL.

@@ -22,7 +22,6 @@ var ofTheSystem = map[string]bool{
 // parseMountOptions reads the values of -o.
 func parseMountOptions(f *pflag.FlagSet, values []string) (layer, error) {
 	l := make(layer)
-	var patterns []any
 	for _, value := range values {
 		for _, option := range splitOptions(value) {
 			name, arg, hasArg := strings.Cut(option, "=")
@@ -50,8 +49,8 @@ func parseMountOptions(f *pflag.FlagSet, values []string) (layer, error) {
 				arg = known.NoOptDefVal
 			}
 			if _, ok := known.Value.(pflag.SliceValue); ok {
-				patterns = append(patterns, arg)
-				l[plain] = patterns
+				before, _ := l[plain].([]any)
+				l[plain] = append(before, arg)
 			} else {
 				l[plain] = arg
 			}
