@@ -29,7 +29,7 @@ func tlsError(addr, host string, err error) error {
 	case errors.As(err, &unpinned):
 		e.Hint = "somebody may stand in between; if its owner says that it is new, use --tls-pin with it"
 	case errors.As(err, &certificate):
-		e.Err, e.Hint = certificateError(host, certificate)
+		e.Hint, e.Err = certificateError(host, certificate)
 	case errors.As(err, &record):
 		e.Err = &plainError{"server does not speak TLS on this port", err}
 		e.Hint = "use imap:// for STARTTLS"
@@ -44,28 +44,27 @@ func tlsError(addr, host string, err error) error {
 	return e
 }
 
-// certificateError says which check a certificate has failed.
-func certificateError(host string, err *tls.CertificateVerificationError) (cause error, hint string) {
+// certificateError says which check a certificate has failed, and the way out.
+func certificateError(host string, err *tls.CertificateVerificationError) (hint string, cause error) {
 	var (
 		authority x509.UnknownAuthorityError
 		name      x509.HostnameError
 		invalid   x509.CertificateInvalidError
 	)
-	pin := fingerprint(err.UnverifiedCertificates[0])
+	trust := "use --ca-file, or --tls-pin " + fingerprint(err.UnverifiedCertificates[0]) + " if its owner says that this is its SHA-256"
 	switch {
 	case errors.As(err, &authority):
-		return &plainError{"certificate signed by unknown authority", err},
-			"use --ca-file, or --tls-pin " + pin + " if its owner says that this is its SHA-256"
+		return trust, &plainError{"certificate signed by unknown authority", err}
 	case errors.As(err, &name):
-		return &plainError{"certificate is not for " + host + " but for " + certificateNames(name.Certificate), err},
-			"use the name in the certificate"
+		return "use the name in the certificate",
+			&plainError{"certificate is not for " + host + " but for " + certificateNames(name.Certificate), err}
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && time.Now().After(invalid.Cert.NotAfter):
-		return &plainError{"certificate has expired: " + validity(invalid.Cert), err},
-			"tell the server's owner, and check this computer's clock"
+		return "tell the server's owner, and check this computer's clock",
+			&plainError{"certificate has expired: " + validity(invalid.Cert), err}
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return &plainError{"certificate is not valid yet: " + validity(invalid.Cert), err}, "check this computer's clock"
+		return "check this computer's clock", &plainError{"certificate is not valid yet: " + validity(invalid.Cert), err}
 	}
-	return &plainError{strings.TrimPrefix(err.Err.Error(), "x509: "), err}, "use --ca-file, or --tls-pin " + pin + " if its owner says that this is its SHA-256"
+	return trust, &plainError{strings.TrimPrefix(err.Err.Error(), "x509: "), err}
 }
 
 // alertError is what the server has said against us. Under TLS 1.3 it says so after
