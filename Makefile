@@ -35,7 +35,7 @@ race: check-go deps # every test with the race detector, that of the programs to
 
 test-servers: check-go deps # the read suite on every server; writes the table of the README
 	@.ci/deps servers
-	go test -timeout 30m ./imapconn/imaptest -run Installed -installed
+	go test -timeout 30m ./imapconn ./imapconn/imaptest -run Installed -installed
 	go test -timeout 30m ./imapconn -run Installed -installed
 	go test -timeout 30m ./cmd/imapfs -run '^TestServers$$' -servers all -servers-table '$(abspath README.md)'
 

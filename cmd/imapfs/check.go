@@ -83,10 +83,11 @@ func advised(err error) error {
 
 // check asks a server all that a checkReport says.
 func check(ctx context.Context, o *options, s *secrets) (*checkReport, error) {
-	dialer, err := newDialer(o, s, slog.New(slog.DiscardHandler))
+	dialer, wait, err := newDialer(o, s, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
+	defer wait()
 	if o.Trace != "" {
 		trace, err := openTrace(o.Trace)
 		if err != nil {

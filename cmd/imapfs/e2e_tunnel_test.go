@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -107,6 +108,18 @@ func TestATunnelIsAConnection(t *testing.T) {
 	log, err := os.ReadFile(filepath.Join(home, "imapfs", s.User+"@mail.invalid.log"))
 	if err != nil || !strings.Contains(string(log), `the --tunnel command says" line="a banner"`) {
 		t.Errorf("the log has not what the command says: %v\n%s", err, log)
+	}
+	// What asks the account without a mount goes the same way.
+	var report struct {
+		TLS   any                        `json:"tls"`
+		Login struct{ Mechanism string } `json:"login"`
+	}
+	said := must(t, "env", "-u", passwordVar, "imapfs", "check", "--json", "--tunnel", imapOf(s, pids), "imap://"+s.User+"@mail.invalid/")
+	if err := json.Unmarshal([]byte(said), &report); err != nil || report.TLS != nil || report.Login.Mechanism != "" {
+		t.Errorf("%v: %s", err, said)
+	}
+	if _, alive := groups(t, pids); len(alive) > 0 {
+		t.Errorf("commands that outlive the check: %v", alive)
 	}
 	if said, err := os.ReadFile(trace); err != nil || !strings.Contains(string(said), "PREAUTH") || strings.Contains(string(said), "LOGIN ") {
 		t.Errorf("%v\n%s", err, said)

@@ -143,15 +143,11 @@ func mountUntil(ctx context.Context, o *options, s *secrets, log *slog.Logger, r
 		return err
 	}
 	defer metrics.close()
-	dialer, err := newDialer(o, s, log)
+	dialer, wait, err := newDialer(o, s, log)
 	if err != nil {
 		return err
 	}
-	if o.Tunnel != "" {
-		t := &tunnel{command: o.Tunnel, dir: o.Dir, log: log}
-		defer t.wait()
-		dialer.DialContext = t.dial
-	}
+	defer wait()
 	if o.Trace != "" {
 		trace, err := openTrace(o.Trace)
 		if err != nil {
@@ -224,8 +220,10 @@ func watchNetwork(ctx context.Context, account *cache.Account, log *slog.Logger)
 	}
 }
 
-func newDialer(o *options, s *secrets, log *slog.Logger) (*imapconn.Dialer, error) {
-	d := &imapconn.Dialer{
+// newDialer is what reaches the account. wait returns when nothing is left of the
+// connections, which have to be closed.
+func newDialer(o *options, s *secrets, log *slog.Logger) (d *imapconn.Dialer, wait func(), err error) {
+	d = &imapconn.Dialer{
 		Host:        o.Account.Host,
 		Port:        o.Account.Port,
 		TLS:         map[tlsMode]imapconn.TLSMode{tlsImplicit: imapconn.TLSImplicit, tlsStart: imapconn.TLSStartTLS, tlsNone: imapconn.TLSNone}[o.TLS],
@@ -239,6 +237,12 @@ func newDialer(o *options, s *secrets, log *slog.Logger) (*imapconn.Dialer, erro
 	if o.BWLimit > 0 {
 		d.Bandwidth = imapconn.NewBandwidth(int64(o.BWLimit))
 	}
-	err := o.setTLS(d)
-	return d, err
+	if err := o.setTLS(d); err != nil {
+		return nil, nil, err
+	}
+	t := &tunnel{command: o.Tunnel, dir: o.Dir, log: log}
+	if o.Tunnel != "" {
+		d.DialContext = t.dial
+	}
+	return d, t.wait, nil
 }
