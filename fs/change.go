@@ -30,6 +30,12 @@ func (ws *waits) spawn(f func()) bool {
 // the silence, and each command that sends no text, by Options.Timeout.
 const changeLimit = time.Hour
 
+// changeGrace is how long what is being changed may still end when the program that asked has had
+// a signal. The runtime of Go sends signals to its own threads, and calls again what has
+// answered EINTR: its mkdir then found the mailbox that it had just made, its unlink nothing.
+// Of 300 os.Rename and os.Remove each beside a busy collector one to two failed so.
+const changeGrace = time.Second
+
 // changing answers a request that changes something. work is done to its end, also
 // when the program that asked is interrupted, or its deadline is over. Until the kernel
 // has its answer it holds the directories, so their news is held back.
@@ -38,7 +44,7 @@ func (s *Server) changing(r fuse.Request, dirs []*directory, work func() (reply 
 		d.hold()
 	}
 	w := s.newWaiting(r.Hdr().Node)
-	w.limit = changeLimit
+	w.limit, w.grace = changeLimit, changeGrace
 	w.then = func() {
 		for _, d := range dirs {
 			s.release(d)

@@ -115,7 +115,7 @@
 //	EACCES     the server refuses access
 //	ETIMEDOUT  no answer within [Options].Timeout; felt once: then at once, while the
 //	           server is known to be out of reach
-//	EINTR      a signal came; at once
+//	EINTR      a signal came; at once, of what changes something a second later (changeGrace)
 //	EBUSY      the server wants to be left alone for longer than that, or the mailbox is in
 //	           use; a change of the same file is under way
 //	EPERM      not what can be done with a mailbox, or the server does not offer it

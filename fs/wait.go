@@ -33,6 +33,7 @@ type waiting struct {
 	off  int64 // of a READ; -1 for other requests
 
 	limit time.Duration // how long it may wait; 0: Options.Timeout
+	grace time.Duration // how long after an INTERRUPT its own answer is waited for
 
 	cancel   context.CancelFunc
 	timer    *time.Timer
@@ -170,15 +171,19 @@ func (ws *waits) end(id fuse.RequestID, w *waiting, errno syscall.Errno) {
 	}
 }
 
-// interrupt answers EINTR at once; false if no such request waits.
+// interrupt answers EINTR, at once or after the request's grace; false if no such request waits.
 func (ws *waits) interrupt(id fuse.RequestID) bool {
 	ws.mu.Lock()
 	w := ws.all[id]
 	ws.mu.Unlock()
-	if w == nil {
+	switch {
+	case w == nil:
 		return false
+	case w.grace > 0:
+		time.AfterFunc(w.grace, func() { ws.end(id, w, syscall.EINTR) })
+	default:
+		ws.end(id, w, syscall.EINTR)
 	}
-	ws.end(id, w, syscall.EINTR)
 	return true
 }
 

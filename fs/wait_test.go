@@ -98,6 +98,47 @@ func TestInterruptDoesNotWaitForTheWork(t *testing.T) {
 	}
 }
 
+// TestAChangeEndsBehindASignal: what is done within the grace is answered as what it is, and
+// what is not ends with EINTR.
+func TestAChangeEndsBehindASignal(t *testing.T) {
+	for name, c := range map[string]struct {
+		grace time.Duration
+		ends  bool
+		want  syscall.Errno
+	}{
+		"within the grace": {time.Minute, true, 0},
+		"later":            {time.Millisecond, false, syscall.EINTR},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newWaits(t, time.Minute)
+			req := newFakeRequest(7)
+			end := make(chan struct{})
+			w := s.newWaiting(fuse.RootID)
+			w.grace = c.grace
+			s.wait(req, w, func(context.Context) (func(), error) {
+				<-end
+				return req.reply, nil
+			})
+			if !s.waits.interrupt(7) {
+				t.Fatal("the INTERRUPT was lost")
+			}
+			if c.ends {
+				close(end)
+			}
+			if got := <-req.errno; got != c.want {
+				t.Error(got)
+			}
+			if !c.ends {
+				close(end)
+			}
+			s.waits.close()
+			if n := req.answers.Load(); n != 1 {
+				t.Errorf("answered %d times", n)
+			}
+		})
+	}
+}
+
 func TestInterruptRightBehindTheRequest(t *testing.T) {
 	s := newWaits(t, time.Minute)
 	for id := range fuse.RequestID(2000) {

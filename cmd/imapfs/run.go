@@ -20,6 +20,7 @@ const statusOfRun = 125
 func newRun() *cobra.Command {
 	o := newOptions()
 	var mountOptions []string
+	var at string
 	c := &cobra.Command{
 		Use:   "run [flags] URL|ACCOUNT -- COMMAND [ARGUMENT]...",
 		Short: "runs a command in an account that is mounted for it",
@@ -29,9 +30,11 @@ a backup is one line in a crontab, and no rsync --delete ever meets a directory 
 nothing is mounted: where the account cannot be mounted the command is not run, and the
 status is 125.
 
-The command finds the directory in $IMAPFS_MOUNT, too. The log is the account's, with
+The command finds the directory in $IMAPFS_MOUNT, too. Programs that know files again by
+their whole names, as restic and borg do, want one that is always the same: --at. The log is the account's, with
 --foreground it goes to stderr.`,
 		Example: `  imapfs run work -- rsync -a --delete ./ /srv/backup/mail/
+  imapfs run --at /var/backups/mail work -- restic backup .
   imapfs run --password-file ~/.secret imaps://alice@example.org/ -- grep -rl invoice .`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) < 2 {
@@ -43,6 +46,7 @@ The command finds the directory in $IMAPFS_MOUNT, too. The log is the account's,
 	}
 	o.register(c.Flags())
 	registerMountOptions(c.Flags(), &mountOptions)
+	c.Flags().StringVar(&at, "at", "", "mount at `DIR`, which is there and empty, in place of a temporary directory")
 	c.Flags().SetInterspersed(false) // what follows the account is the command's
 	c.RunE = func(c *cobra.Command, args []string) error {
 		source, command := args[0], args[1:]
@@ -52,7 +56,7 @@ The command finds the directory in $IMAPFS_MOUNT, too. The log is the account's,
 		if len(command) == 0 {
 			return usagef("a command is wanted (write %s)", c.UseLine())
 		}
-		err := runMounted(c, o, mountOptions, source, command)
+		err := runMounted(c, o, mountOptions, at, source, command)
 		if status := (exitStatus(0)); errors.As(err, &status) || errors.As(err, new(usageError)) || err == nil {
 			return err
 		}
@@ -71,19 +75,23 @@ type failedRun struct{ error }
 
 func (f *failedRun) Unwrap() error { return f.error }
 
-func runMounted(c *cobra.Command, o *options, mountOptions []string, source string, command []string) error {
+func runMounted(c *cobra.Command, o *options, mountOptions []string, dir, source string, command []string) error {
 	url, err := settle(c.Flags(), mountOptions, source)
 	if err != nil {
 		return err
 	}
 	o.ReadOnly = true
-	dir, err := os.MkdirTemp("", "imapfs-run-")
-	if err != nil {
-		return fmt.Errorf("%w (set $TMPDIR to a directory of your own)", err)
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "imapfs-run-"); err != nil {
+			return fmt.Errorf("%w (set $TMPDIR to a directory of your own)", err)
+		}
+		// Never what is in it: were it mounted still, that would be mail.
+		defer os.Remove(dir)
 	}
-	// Never what is in it: were it mounted still, that would be mail.
-	defer os.Remove(dir)
 	if err := o.complete(url, dir); err != nil {
+		return err
+	}
+	if o.MountPoint, err = checkMountPoint(o.MountPoint); err != nil {
 		return err
 	}
 	if err := checkFUSE(o.AllowOther); err != nil {
