@@ -33,6 +33,7 @@ func newDemo() *cobra.Command {
 		Long: `Starts an IMAP server in this process, on the loopback interface, fills it with
 sample mail, and mounts that at DIR or a temporary directory until Ctrl-C.
 Nothing is left behind.`,
+		Example: "  imapfs demo\n  imapfs demo ~/mail",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usagef("%d arguments where at most one is wanted (write imapfs demo DIR)", len(args))

@@ -30,6 +30,9 @@ func TestShare(t *testing.T) {
 		if !c.IsAvailableCommand() {
 			return
 		}
+		if c.Example == "" && !c.HasSubCommands() {
+			t.Errorf("%s: --help has no example", c.CommandPath())
+		}
 		page := strings.ReplaceAll(read("share/man/man1/"+strings.ReplaceAll(c.CommandPath(), " ", "-")+".1"), `\-`, "-")
 		c.NonInheritedFlags().VisitAll(func(f *pflag.Flag) {
 			if !f.Hidden && !strings.Contains(page, "--"+f.Name) {

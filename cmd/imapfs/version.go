@@ -10,9 +10,10 @@ import (
 
 func newVersion() *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "says which imapfs this is",
-		Args:  exactly(0),
+		Use:     "version",
+		Short:   "says which imapfs this is",
+		Example: "  imapfs version",
+		Args:    exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(c.OutOrStdout(), "imapfs %s (%s, %s)\n", version(), runtime.Version(), runtime.GOARCH)
 			return err
