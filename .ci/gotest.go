@@ -174,6 +174,12 @@ func tally(r io.Reader) (sum summary) {
 				}
 				if e.Action == "fail" {
 					fmt.Print(strings.Join(output[k], ""))
+					// What did not end has the last words: a panic, or where all stood at the time limit.
+					for of, lines := range output {
+						if of.pkg == e.Package && of.test != "" {
+							fmt.Print(strings.Join(lines, ""))
+						}
+					}
 					if !failedIn[e.Package] { // goleak, TestMain, the time limit
 						sum.failed++
 						sum.final = true
