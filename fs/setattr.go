@@ -254,31 +254,29 @@ func (s *Server) setFlags(r fuse.Request, name string, flags []string, reply fun
 	} else if base != 0 {
 		id = base
 	}
-	sl, b, m, err := s.message(id)
-	if err == errWait {
-		s.changing(r, nil, func() (func(), error) {
-			if err := s.load(s.ctx, id); err != nil {
-				return nil, err
-			}
-			sl, b, m, err := s.message(id)
-			if err != nil {
-				return nil, loaded(err)
-			}
-			add, remove := difference(m.Flags, flags)
-			return reply, s.edits.w.SetFlags(s.ctx, sl.dir.box, b.validity, m.UID, add, remove)
-		})
-		return
-	}
-	if err != nil {
+	_, _, m, err := s.message(id)
+	if err != nil && err != errWait {
 		s.fail(r, err)
 		return
 	}
-	add, remove := difference(m.Flags, flags)
-	if len(add)+len(remove) == 0 {
+	if add, remove := difference(m.Flags, flags); err == nil && len(add)+len(remove) == 0 {
 		reply()
 		return
 	}
 	s.changing(r, nil, func() (func(), error) {
+		if err == errWait {
+			if err := s.load(s.ctx, id); err != nil {
+				return nil, err
+			}
+		}
+		sl, b, m, err := s.message(id)
+		if err != nil {
+			return nil, loaded(err)
+		}
+		add, remove := difference(m.Flags, flags)
+		if len(add)+len(remove) == 0 {
+			return reply, nil
+		}
 		return reply, s.edits.w.SetFlags(s.ctx, sl.dir.box, b.validity, m.UID, add, remove)
 	})
 }
