@@ -340,9 +340,9 @@ func (s *Server) placeOf(id fuse.NodeID) (place, *directory, error) {
 	if s.generated.find(id) != nil {
 		return place{}, nil, syscall.EPERM
 	}
-	if l := e.find(id); l != nil {
-		e.mu.Lock()
-		defer e.mu.Unlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if l := e.nodes[id]; l != nil {
 		if at := l.file.at; at.name != "" {
 			return at, s.dirOf(at.box), nil
 		}
@@ -357,8 +357,6 @@ func (s *Server) placeOf(id fuse.NodeID) (place, *directory, error) {
 	case sl.over():
 		return place{}, nil, errStale
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	s.look(sl.dir)
 	box := boxID(sl.dir.number)
 	name, listed := e.names.nameOf(box, uid)

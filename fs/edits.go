@@ -21,6 +21,7 @@ type edits struct {
 	names  *names
 	locals map[*file]*local
 	nodes  map[fuse.NodeID]*local // of slot 0; and of messages, while open for writing
+	given  map[fuse.NodeID]uint64 // how often the kernel was given a node of slot 0, less what it has forgotten
 	drafts map[draft]*local
 	over   map[*change]chan struct{} // closed when it is; of those that are waited for
 	told   chan struct{}             // closed at the next news of a text
@@ -33,6 +34,7 @@ func newEdits(w writer, n naming) *edits {
 		names:  newNames(n),
 		locals: make(map[*file]*local),
 		nodes:  make(map[fuse.NodeID]*local),
+		given:  make(map[fuse.NodeID]uint64),
 		drafts: make(map[draft]*local),
 		over:   make(map[*change]chan struct{}),
 		told:   make(chan struct{}),
@@ -52,7 +54,6 @@ type local struct {
 	// guarded by edits.mu
 	node    fuse.NodeID // by which the kernel is given it
 	nodes   []fuse.NodeID
-	lookups uint64 // of its node in slot 0
 	inode   uint64
 	wrote   time.Time
 	size    func() int64 // of draft; nil: there is none
@@ -395,9 +396,10 @@ func (e *edits) forget(id fuse.NodeID, n uint64) {
 	if l == nil {
 		return
 	}
-	if l.lookups -= min(n, l.lookups); l.lookups > 0 {
+	if e.given[id] -= min(n, e.given[id]); e.given[id] > 0 {
 		return
 	}
+	delete(e.given, id)
 	delete(e.nodes, id)
 	l.nodes = slices.DeleteFunc(l.nodes, func(other fuse.NodeID) bool { return other == id })
 	if l.node == id {
@@ -425,10 +427,11 @@ func (s *Server) messageNode(m ref) fuse.NodeID {
 		return 0
 	}
 	sl := d.slot.Load()
+	v := m.validity // as the server has said with its UID, where nobody has listed the mailbox yet
 	if snap := d.box.Snapshot(); snap != nil {
-		sl.bind(snap)
+		v = snap.Validity()
 	}
-	if b := sl.bound.Load(); b == nil || b.validity != m.validity {
+	if m.validity == 0 || sl.bind(v).validity != m.validity {
 		return 0
 	}
 	return sl.node(m.uid)

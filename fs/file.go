@@ -25,7 +25,7 @@ func (s *Server) lookupLocal(l *local) fuse.LookupResponse {
 		e.know(l, s.generated.next())
 	}
 	if l.node>>32 == 0 {
-		l.lookups++
+		e.given[l.node]++
 	}
 	// The kernel asks at each use: the name may mean a message at any moment.
 	return fuse.LookupResponse{Node: l.node, Attr: s.localAttr(l)}
@@ -96,7 +96,9 @@ func (s *Server) openForWriting(id fuse.NodeID) (fuse.OpenResponse, error) {
 			l.timer.Stop()
 		}
 		if e.nodes[id] != l {
-			if attr, err := s.plainAttr(id); err == nil && len(l.nodes) == 0 {
+			if was := e.nodes[id]; was != nil && len(l.nodes) == 0 {
+				l.inode = was.inode // a file that has become this message
+			} else if attr, err := s.plainAttr(id); err == nil && len(l.nodes) == 0 {
 				l.inode = attr.Inode
 			}
 			l.owner = e.owners[id]
@@ -119,9 +121,8 @@ func (s *Server) serveOpenForWriting(r *fuse.OpenRequest) {
 		resp, err := s.openForWriting(r.Node)
 		return func() { r.Respond(&resp) }, err
 	}
-	_, id := s.resolve(r.Node)
-	sl, uid, err := s.node(id)
-	if l, _ := s.resolve(r.Node); l != nil {
+	l, id := s.resolve(r.Node)
+	if l != nil {
 		reply, err := answer()
 		if err != nil {
 			s.fail(r, err)
@@ -130,25 +131,15 @@ func (s *Server) serveOpenForWriting(r *fuse.OpenRequest) {
 		reply()
 		return
 	}
-	switch {
-	case err != nil || id == 0:
-		s.fail(r, errStale)
-		return
-	case uid == 0:
-		s.fail(r, syscall.EISDIR)
-		return
-	}
-	snap, b, err := s.snapshot(sl)
-	if _, there := find(snap, uid); err != nil || !there {
-		s.fail(r, errStale) // as in openable
+	if _, _, _, err := s.openable(id, fuse.OpenReadOnly); err != nil && err != errWait {
+		s.fail(r, err)
 		return
 	}
 	// The length must be the true one: >> writes at the end.
 	s.wait(r, s.newWaiting(id), func(ctx context.Context) (func(), error) {
-		if _, err := sl.dir.box.Open(ctx, b.validity, uid); err != nil {
+		if _, err := s.openWait(ctx, id, fuse.OpenReadOnly); err != nil {
 			return nil, err
 		}
-		s.opened(sl, uid)
 		return answer()
 	})
 }

@@ -173,7 +173,7 @@ func (s *Server) lookupGiven(sl *slot, name string) (resp fuse.LookupResponse, d
 			return resp, false, errWait
 		}
 		m, ok := find(snap, what.msg.uid)
-		b := sl.bind(snap)
+		b := sl.bind(snap.Validity())
 		if !ok || b.validity != snap.Validity() {
 			return fuse.LookupResponse{}, true, nil // not for long
 		}

@@ -38,8 +38,14 @@ func (s *Server) openWait(ctx context.Context, id fuse.NodeID, flags fuse.OpenFl
 		return s.openSequences(ctx, q)
 	}
 	sl, uid, b, err := s.openable(id, flags)
+	if err == errWait {
+		if err := s.load(ctx, id); err != nil {
+			return fuse.OpenResponse{}, err
+		}
+		sl, uid, b, err = s.openable(id, flags)
+	}
 	if err != nil {
-		return fuse.OpenResponse{}, err
+		return fuse.OpenResponse{}, loaded(err)
 	}
 	if _, err := sl.dir.box.Open(ctx, b.validity, uid); err != nil {
 		return fuse.OpenResponse{}, err
@@ -52,7 +58,7 @@ func (s *Server) openWait(ctx context.Context, id fuse.NodeID, flags fuse.OpenFl
 
 func writes(flags fuse.OpenFlags) bool { return !flags.IsReadOnly() || flags&fuse.OpenTruncate != 0 }
 
-// openable refuses what no open can be answered for. That the message is in the snapshot is
+// openable refuses what no open can be answered for. errWait: the mailbox is to be loaded first. That the message is in the snapshot is
 // asked in a writable mount only, else its text may still be had: there its name may have
 // come to mean another message a moment ago, and the kernel, which has not heard of that
 // yet, asks by name again when it is told ESTALE.
@@ -67,7 +73,12 @@ func (s *Server) openable(id fuse.NodeID, flags fuse.OpenFlags) (*slot, cache.UI
 		return nil, 0, nil, syscall.EROFS
 	}
 	snap, b, err := s.snapshot(sl)
-	if err != nil || b == nil {
+	switch {
+	case err != nil:
+		return nil, 0, nil, errStale
+	case b == nil && s.edits != nil:
+		return nil, 0, nil, errWait // sent by this mount, and nobody has listed the mailbox yet
+	case b == nil:
 		return nil, 0, nil, errStale
 	}
 	if _, there := find(snap, uid); !there && s.edits != nil {

@@ -95,7 +95,7 @@ func (s *Server) snapshot(sl *slot) (*cache.Snapshot, *binding, error) {
 	if snap == nil {
 		return nil, nil, nil
 	}
-	b := sl.bind(snap)
+	b := sl.bind(snap.Validity())
 	if b.validity != snap.Validity() {
 		return nil, nil, errStale
 	}
@@ -107,11 +107,11 @@ func (s *Server) snapshot(sl *slot) (*cache.Snapshot, *binding, error) {
 
 func (sl *slot) over() bool { return sl.retired.Load() || sl.dir.gone.Load() }
 
-func (sl *slot) bind(snap *cache.Snapshot) *binding {
+// bind gives the life of a mailbox that a slot stands for: v, if it has none yet.
+func (sl *slot) bind(v cache.UIDValidity) *binding {
 	if b := sl.bound.Load(); b != nil {
 		return b
 	}
-	v := snap.Validity()
 	sl.bound.CompareAndSwap(nil, &binding{validity: v, seed: mailboxSeed(sl.dir.path, v)})
 	return sl.bound.Load()
 }
@@ -171,7 +171,7 @@ func (s *Server) node(id fuse.NodeID) (*slot, cache.UID, error) {
 func (s *Server) current(d *directory) *slot {
 	sl := d.slot.Load()
 	snap := d.box.Snapshot()
-	if snap == nil || sl.bind(snap).validity == snap.Validity() {
+	if snap == nil || sl.bind(snap.Validity()).validity == snap.Validity() {
 		return sl
 	}
 	return s.renew(d, sl)
