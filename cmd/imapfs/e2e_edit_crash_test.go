@@ -118,7 +118,8 @@ func TestACrashForgetsNoEdit(t *testing.T) {
 				}
 				return strings.Join(strings.Fields(string(out)), " ")
 			}
-			deadline := time.Now().Add(30 * time.Second)
+			// What may have arrived before it was cut is looked for over 30 s before it is sent again.
+			deadline := time.Now().Add(90 * time.Second)
 			for {
 				var sums []string
 				for _, m := range oracle(t, server.Addr, server.User, server.Password) {
