@@ -14,7 +14,7 @@ type scan struct {
 	validity UIDValidity
 
 	dir    int   // 1: upwards, -1: downwards; 0: one message was opened so far
-	steps  int   // how often it has gone on
+	from   UID   // where it began
 	at     UID   // the furthest message that was opened
 	edge   UID   // so far has been asked for
 	window int64 // how many octets are to be asked for before they are wanted
@@ -60,7 +60,7 @@ type scans struct{ all []*scan }
 func (ss *scans) opened(m *Mailbox, s *Snapshot, uid UID, missed bool, now time.Time) (sc, ended *scan) {
 	i := s.Search(uid)
 	for k, sc := range ss.all {
-		if sc.box != m || sc.validity != s.validity || !sc.reaches(i-s.Search(sc.at)) {
+		if sc.box != m || sc.validity != s.validity || !sc.reaches(i-s.Search(sc.at), i-s.Search(sc.from)) {
 			continue
 		}
 		copy(ss.all[1:k+1], ss.all[:k])
@@ -69,10 +69,10 @@ func (ss *scans) opened(m *Mailbox, s *Snapshot, uid UID, missed bool, now time.
 		if sc.dir == 0 && uid == sc.at {
 			return nil, nil
 		}
-		if sc.steps <= 1 && uid != sc.at && !sc.beyond(uid, sc.at) {
-			sc.begin(uid) // of two threads the second may have been the first
-		}
-		if missed && sc.beyond(uid, sc.at) {
+		switch {
+		case sc.dir == 0 || sc.isTurned(s, uid):
+			sc.begin(uid)
+		case missed && sc.beyond(uid, sc.at):
 			sc.window = min(sc.window*windowGrows, maxWindow)
 		}
 		sc.pass(uid)
@@ -80,7 +80,7 @@ func (ss *scans) opened(m *Mailbox, s *Snapshot, uid UID, missed bool, now time.
 	}
 	ss.all = append(ss.all, nil)
 	copy(ss.all[1:], ss.all)
-	ss.all[0] = &scan{box: m, validity: s.validity, at: uid, used: now}
+	ss.all[0] = &scan{box: m, validity: s.validity, from: uid, at: uid, used: now}
 	if len(ss.all) > maxScans {
 		ended = ss.all[maxScans]
 		ended.over = true
@@ -110,26 +110,40 @@ func (ss *scans) readsOn(m *Mailbox, uid UID) {
 }
 
 // reaches reports whether a message may be the next one of a scan, or a late one: d is how
-// many messages it lies above the furthest.
-func (sc *scan) reaches(d int) bool {
+// many messages it lies above the furthest, and f above the one from which it began.
+func (sc *scan) reaches(d, f int) bool {
 	switch sc.dir {
 	case 0:
 		return -startGap <= d && d <= startGap
 	case -1:
-		d = -d
+		d, f = -d, -f
 	}
-	return -scanBack <= d && d <= scanGap
+	return -scanBack <= d && -scanGap <= f && d <= scanGap
+}
+
+// isTurned reports whether a message shows that the direction was mistaken: of several
+// threads the one that has the first message may come late, and seem to go back. What is further
+// behind the beginning than the scan has come is not late, for nobody has passed it.
+func (sc *scan) isTurned(s *Snapshot, uid UID) bool {
+	if uid == sc.from || sc.beyond(uid, sc.from) {
+		return false
+	}
+	from := s.Search(sc.from)
+	return sc.dir*(from-s.Search(uid)) > sc.dir*(s.Search(sc.at)-from)
 }
 
 // begin is told a message by which the direction shows.
 func (sc *scan) begin(uid UID) {
 	sc.dir = 1
-	if uid < sc.at {
+	if uid < sc.from {
 		sc.dir = -1
+	}
+	for _, w := range sc.queue {
+		sc.behind = append(sc.behind, w.uid)
 	}
 	sc.queue, sc.ahead, sc.edge = nil, 0, uid
 	if sc.window == 0 {
-		sc.window = firstWindow / windowGrows
+		sc.window = firstWindow
 	}
 }
 
@@ -142,7 +156,6 @@ func (sc *scan) pass(uid UID) {
 		return
 	}
 	sc.at = uid
-	sc.steps++
 	if sc.beyond(uid, sc.edge) {
 		sc.edge = uid
 	}

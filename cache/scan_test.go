@@ -39,8 +39,8 @@ func scanned(s *Snapshot, order []UID) (ahead, vain int) {
 	return ahead, len(asked) - len(order)
 }
 
-func tenThousand() (*Snapshot, []UID) {
-	messages := make([]Message, 10_000)
+func manyToScan(n int) (*Snapshot, []UID) {
+	messages := make([]Message, n)
 	order := make([]UID, len(messages))
 	for i := range messages {
 		messages[i] = Message{UID: UID(3*i + 1), Size: 27_000}
@@ -50,7 +50,7 @@ func tenThousand() (*Snapshot, []UID) {
 }
 
 func TestScansAreRecognised(t *testing.T) {
-	s, up := tenThousand()
+	s, up := manyToScan(10_000)
 	down := slices.Clone(up)
 	slices.Reverse(down)
 	sorted := slices.Clone(up)
@@ -61,10 +61,6 @@ func TestScansAreRecognised(t *testing.T) {
 		}
 		return 1
 	})
-	threads := slices.Clone(up)
-	for i := 0; i+8 <= len(threads); i += 8 {
-		rand.Shuffle(8, func(a, b int) { threads[i+a], threads[i+b] = threads[i+b], threads[i+a] })
-	}
 	var halves []UID // of two threads, one of which has taken half of the work of the other
 	for i := range down[:5000] {
 		halves = append(halves, down[i], down[5000+i])
@@ -74,7 +70,7 @@ func TestScansAreRecognised(t *testing.T) {
 		some = append(some, up[i])
 	}
 	for name, order := range map[string][]UID{
-		"up": up, "down": down, "sorted by name": sorted, "eight threads": threads, "two threads": halves,
+		"up": up, "down": down, "sorted by name": sorted, "two threads": halves,
 	} {
 		if ahead, vain := scanned(s, order); ahead < 9900 || vain != 0 {
 			t.Errorf("%s: %d of 10,000 were there when they were opened, %d were not wanted", name, ahead, vain)
@@ -85,15 +81,37 @@ func TestScansAreRecognised(t *testing.T) {
 	}
 }
 
+// Eight threads seem to begin anywhere, and now and then to go back for a few messages: it depends
+// on who comes first, so this is tried with many orders.
+func TestAScanInThreadsIsRecognised(t *testing.T) {
+	s, up := manyToScan(2000)
+	down := slices.Clone(up)
+	slices.Reverse(down)
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		for way, order := range map[string][]UID{"up": slices.Clone(up), "down": slices.Clone(down)} {
+			for part := range slices.Chunk(order, 8) {
+				r.Shuffle(len(part), func(a, b int) { part[a], part[b] = part[b], part[a] })
+			}
+			if ahead, vain := scanned(s, order); ahead < 1980 || vain != 0 {
+				t.Errorf("%s, order %d: %d of 2,000 were there when they were opened, %d were not wanted", way, seed, ahead, vain)
+			}
+		}
+	}
+}
+
 func TestWhoReadsHereAndThereIsNoScan(t *testing.T) {
-	s, up := tenThousand()
+	s, up := manyToScan(10_000)
 	if _, vain := scanned(s, up[5000:5001]); vain != 0 {
 		t.Errorf("%d texts beside the one that was opened", vain)
 	}
-	rand.Shuffle(len(up), func(a, b int) { up[a], up[b] = up[b], up[a] })
-	// A few lie beside each other by chance.
-	if _, vain := scanned(s, up[:200]); vain > 200 {
-		t.Errorf("%d texts for 200 here and there", vain)
+	for seed := range uint64(100) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		r.Shuffle(len(up), func(a, b int) { up[a], up[b] = up[b], up[a] })
+		// A few lie beside each other by chance.
+		if _, vain := scanned(s, up[:200]); vain > 200 {
+			t.Errorf("%d texts for 200 here and there, order %d", vain, seed)
+		}
 	}
 	if _, vain := scanned(s, slices.Repeat([]UID{2998, 3001}, 1000)[:2]); vain > 2*firstWindow/27_000 {
 		t.Errorf("%d texts for two", vain)
