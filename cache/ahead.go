@@ -29,7 +29,6 @@ type batch struct {
 	set    imapconn.UIDSet
 	last   UID   // the highest
 	octets int64 // by the index
-	begun  time.Time
 }
 
 // opened notes that a message is opened, and fetches ahead of who does so if that is a
@@ -66,7 +65,7 @@ func (t *texts) fetchAhead(sc *scan, s *Snapshot) {
 		if !more {
 			return
 		}
-		b := t.gather(sc, s, min(lacks, maxBatch))
+		b := t.gather(sc, s, min(lacks, maxBatch), limit)
 		if b == nil {
 			return
 		}
@@ -78,8 +77,9 @@ func (t *texts) fetchAhead(sc *scan, s *Snapshot) {
 }
 
 // gather makes a batch of the next messages of a scan; nil: there are none, or there is no
-// room. t.mu is held.
-func (t *texts) gather(sc *scan, s *Snapshot, octets int64) *batch {
+// room. A large text is part of it where such are read to the end and it is not over limit:
+// the line brings it as one piece with what is around it. t.mu is held.
+func (t *texts) gather(sc *scan, s *Snapshot, octets, limit int64) *batch {
 	m := sc.box
 	b := &batch{scan: sc, loads: make(map[UID]*load)}
 	i := s.Search(sc.edge)
@@ -96,7 +96,7 @@ func (t *texts) gather(sc *scan, s *Snapshot, octets int64) *batch {
 		case t.blocks.isUnread(k):
 			sc.push(r.uid, size)
 		case t.blocks.has(k), t.loads[k] != nil:
-		case size > smallText && (!sc.whole || size > sc.window/2):
+		case size > smallText && (!sc.whole || size > min(sc.window, limit)):
 			if !t.hasRoom(2 * blockLen) {
 				return t.made(b)
 			}
@@ -163,15 +163,6 @@ func (t *texts) runBatch(b *batch) {
 	b.pool.throttled(err) // nobody tries again: the next open may
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := time.Now()
-	if err == nil && len(b.loads) == 0 {
-		// Behind others it has waited for their octets, too.
-		if t.arrived.After(b.begun) {
-			b.begun = t.arrived
-		}
-		t.pace.note(b.octets, now.Sub(b.begun))
-	}
-	t.arrived = now
 	t.endBatch(b, err)
 }
 
@@ -195,8 +186,14 @@ func (t *texts) fetchBatch(b *batch) error {
 		}
 		c.hear.learn(s.uidNext)
 	}
-	b.begun = time.Now()
-	return c.client.FetchText(m.account.ctx, b.set, imapconn.Part{Chunk: smallText, Limit: max(b.octets, smallText)}, func(x imapconn.Text) { t.deliver(b, x) })
+	t.mu.Lock()
+	t.pace.ask(time.Now())
+	t.mu.Unlock()
+	err = c.client.FetchText(m.account.ctx, b.set, imapconn.Part{Chunk: smallText, Limit: max(b.octets, smallText)}, func(x imapconn.Text) { t.deliver(b, x) })
+	t.mu.Lock()
+	t.pace.end()
+	t.mu.Unlock()
+	return err
 }
 
 // deliver takes a text of a batch if it is what it should be.
@@ -214,6 +211,7 @@ func (t *texts) deliver(b *batch, x imapconn.Text) {
 	l.take(x.Chunks, size)
 	t.mu.Lock()
 	t.flying -= l.flying
+	t.pace.came(size, time.Now())
 	t.forget(l)
 	t.tally(l, true)
 	if l.box.valid(l.key.validity) == nil {

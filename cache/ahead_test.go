@@ -119,6 +119,41 @@ func TestAScanOverLargeTexts(t *testing.T) {
 	t.Log(len(bodies(s)), "FETCHes")
 }
 
+// A text for which there will be no room is not waited for: what is behind it is fetched.
+func TestALargeTextDoesNotStopAScan(t *testing.T) {
+	t.Parallel()
+	s := imaptest.NewScripted(t)
+	in := s.Mailbox("INBOX")
+	var texts [][]byte
+	for i := range 30 {
+		n := 100_000
+		if i == 2 || i == 20 {
+			n = 2 << 20
+		}
+		texts = append(texts, text(i+1, n))
+		in.Add(texts[i])
+	}
+	m := box(t, open(t, s.Addr, s.User, s.Password, func(c *Config, _ *imapconn.Dialer) { c.CacheBytes = 4 << 20 }), "INBOX")
+	v := mustLoad(t, m).Validity()
+	tx := m.account.texts
+	for i, want := range texts[:20] {
+		checkText(t, m, UID(i+1), want)
+		tx.mu.Lock()
+		if sc := tx.scans.all[0]; i == 2 {
+			if !sc.whole {
+				t.Error("nobody has seen that large texts are read")
+			}
+			sc.window = maxWindow
+		}
+		tx.mu.Unlock()
+	}
+	eventually(t, short, "a text behind the large one", func() bool {
+		tx.mu.Lock()
+		defer tx.mu.Unlock()
+		return tx.blocks.isUnread(blockKey{m.key(v, 22), 0})
+	})
+}
+
 func TestALostBatchIsFetchedAgain(t *testing.T) {
 	t.Parallel()
 	s, _, texts, _ := filled(t, 400, 10_000)

@@ -96,8 +96,9 @@
 // numbers or of names, with gaps, in several threads. What it will open next is fetched in
 // batches of up to 4 MiB, one UID FETCH each, several in flight on one connection
 // (ahead.go). At first 256 KiB are asked for ahead; while the reader has to wait for what
-// comes next, that grows, up to 16 MiB, what the line brings in a second, and the scan's part
-// of a quarter of the cache. What nobody has read is not let go to make room; what was
+// comes next, that grows, up to 32 MiB, what the line brings in a second, and the scan's part
+// of a quarter of the cache. A large text is fetched in a batch, too, where the scan has read one
+// beyond its beginning and it is not larger than that. What nobody has read is not let go to make room; what was
 // read to its end goes first, for the kernel has it. Others are served by connections on
 // which nothing is fetched ahead, as long as there are such.
 //
@@ -132,7 +133,7 @@
 //	maxChanges            64 Ki words at an EXAMINE, and two for each message that is known: listed
 //	maxNotices            10,000 mailboxes told of by NOTIFY and not looked at, 1 MiB of names: all are looked at
 //	maxNodes, maxLevels   400,000 mailboxes with those above them; 64 levels of a name
-//	maxWindow, maxQueue   16 MiB and 8,192 messages fetched ahead of a scan; maxScans 32 of these
+//	maxWindow, maxQueue   32 MiB and 8,192 messages fetched ahead of a scan; maxScans 32 of these
 //	maxText               128 Ti octets of a text; one without an end is measured while somebody waits
 //	lieLimit, wholeLimit  8 MiB of a text said to be small; 256 MiB where there are no parts
 //	relistPace            1 s between listings of a mailbox, or of the tree, for which nobody waits

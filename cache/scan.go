@@ -1,6 +1,9 @@
 package cache
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A scan is somebody who opens one message after another: grep -r, rsync, a shell's *.
 // What such a reader will open next is fetched before it is asked for. Here is how one
@@ -41,8 +44,8 @@ const (
 	// firstWindow is what is asked for when a second message is opened beside a first one.
 	// While a reader has to wait for what comes next, the window grows, up to maxWindow.
 	firstWindow = 256 << 10
-	windowGrows = 4
-	maxWindow   = 16 << 20
+	windowGrows = 8
+	maxWindow   = 32 << 20
 	// maxScans bounds the scans of an account.
 	maxScans = 32
 	// maxQueue bounds the messages that are asked for ahead of one scan.
@@ -107,6 +110,13 @@ func (ss *scans) readsOn(m *Mailbox, uid UID) {
 			sc.whole = true
 		}
 	}
+}
+
+// goesOn reports whether a message is one of a scan whose reader had to wait again and again.
+func (ss *scans) goesOn(m *Mailbox, uid UID) bool {
+	return slices.ContainsFunc(ss.all, func(sc *scan) bool {
+		return sc.box == m && sc.at == uid && sc.window >= 2*longRun
+	})
 }
 
 // reaches reports whether a message may be the next one of a scan, or a late one: d is how

@@ -34,10 +34,10 @@ func newLarge(size, cacheLimit int64) *large {
 }
 
 // read notes a read of n octets and says what should be asked for now, whether
-// or not some of it is there. missing: what is read itself is not. room is how
-// much one text may take, pace how long a run may be lest its reader wait too
-// long on a slow line.
-func (s *large) read(off, n int64, missing bool, room, pace int64) []span {
+// or not some of it is there. missing: what is read itself is not. first is how long the
+// first run is to be, room how much one text may take, pace how long a run may be lest its
+// reader wait too long on a slow line.
+func (s *large) read(off, n int64, missing bool, first, room, pace int64) []span {
 	end := min(off+n, s.size)
 	longest := min(s.maxRun, pace)
 	s.run = min(s.run, longest)
@@ -48,8 +48,8 @@ func (s *large) read(off, n int64, missing bool, room, pace int64) []span {
 	case s.pos > 0 && off >= s.pos-nearby && off <= s.pos+nearby:
 		s.pos = max(s.pos, end)
 		if s.run == 0 {
-			s.run = min(runLen, longest)
-			s.ahead = floor(off, s.run)
+			s.run = min(first, longest)
+			s.ahead = floor(off, min(runLen, longest))
 			s.mark = s.pos + s.run
 		}
 	default:
@@ -112,7 +112,17 @@ func spans(first, end, length int64) []span {
 const runTime = time.Second
 
 // pace measures what the line brings.
-type pace struct{ rate float64 } // octets a second, by the latest loads; 0: not known
+type pace struct {
+	rate float64 // octets a second, by the latest loads; 0: not known
+
+	// Of batches: how many are asked for, and what has come of them since begun.
+	asked  int
+	octets int64
+	begun  time.Time
+}
+
+// minTook is over how long what comes of batches is counted.
+const minTook = 50 * time.Millisecond
 
 // note takes account of a load. Those that are small say more of the way than
 // of the line.
@@ -125,6 +135,26 @@ func (p *pace) note(octets int64, took time.Duration) {
 		p.rate = rate
 	}
 	p.rate += (rate - p.rate) / 2
+}
+
+// ask notes that a batch is asked for, and end that it is over.
+func (p *pace) ask(now time.Time) {
+	if p.asked == 0 {
+		p.octets, p.begun = 0, now
+	}
+	p.asked++
+}
+
+func (p *pace) end() { p.asked-- }
+
+// came takes account of octets of a batch when they come: that the batch is over is heard of late
+// by some, and several together would seem to have come in no time.
+func (p *pace) came(octets int64, now time.Time) {
+	p.octets += octets
+	if took := now.Sub(p.begun); took >= minTook && p.octets >= blockLen {
+		p.note(p.octets, took)
+		p.octets, p.begun = 0, now
+	}
 }
 
 // longest is how long a run may be, in octets: whole blocks, at least one.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
@@ -21,9 +20,8 @@ type texts struct {
 	pace   pace
 
 	// See ahead.go.
-	scans   scans
-	flying  int64     // octets that are asked for ahead and have not come
-	arrived time.Time // when the last batch had come
+	scans  scans
+	flying int64 // octets that are asked for ahead and have not come
 
 	// Since the account was opened, for status.go.
 	hits, served   atomic.Int64 // answers from memory, and octets read so
@@ -297,7 +295,11 @@ func (m *Mailbox) ahead(v UIDValidity, uid UID, size, off, n int64, missing bool
 		s = newLarge(size, t.limit)
 		t.large.Add(k, s)
 	}
-	for _, sp := range s.read(off, n, missing, t.room(), t.pace.longest(m.account.cfg.Timeout)) {
+	first := int64(runLen)
+	if t.scans.goesOn(m, uid) {
+		first = longRun // in step with the scan
+	}
+	for _, sp := range s.read(off, n, missing, first, t.room(), t.pace.longest(m.account.cfg.Timeout)) {
 		m.loadRun(v, uid, size, sp)
 	}
 	if s.run > 0 {
