@@ -99,7 +99,9 @@
 // comes next, that grows, up to 32 MiB, what the line brings in a second, and the scan's part
 // of a quarter of the cache. A large text is fetched in a batch, too, where the scan has read one
 // beyond its beginning and it is not larger than that. What nobody has read is not let go to make room; what was
-// read to its end goes first, for the kernel has it. Others are served by connections on
+// read to its end goes first, for the kernel has it. One connection is enough: from Dovecot the
+// 228 MB of 10,000 messages took one raw stream 0.7, 0.9 and 1.3 s at 0, 20 and 50 ms, and four of
+// them 0.9, 1.3 and 1.2 s. Others are served by connections on
 // which nothing is fetched ahead, as long as there are such.
 //
 // A server that says "later" is left alone for as long as it says, or longer each

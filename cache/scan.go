@@ -196,10 +196,11 @@ func (sc *scan) push(uid UID, octets int64) {
 }
 
 // lacks reports whether so little is asked for that it is worth asking for more, where
-// the window is to be at most limit octets; how much that is.
+// the window is to be at most limit octets; how much that is. Half a window at a time: who never
+// waits, so that it does not grow, costs no command for every few messages.
 func (sc *scan) lacks(limit int64) (octets int64, more bool) {
 	window := min(sc.window, limit)
-	return window - sc.ahead, sc.ahead <= window-window/4 && len(sc.queue) < maxQueue
+	return window - sc.ahead, sc.ahead <= window/2 && len(sc.queue) < maxQueue
 }
 
 // lose has what was asked for asked for anew, but for what is there.
