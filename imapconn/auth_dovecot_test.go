@@ -93,8 +93,8 @@ func TestDovecotLogsInByCertificate(t *testing.T) {
 	if testing.Short() {
 		return
 	}
-	cert, key := imaptest.ClientCertificate(t, "alice")
-	other, otherKey := imaptest.ClientCertificate(t, "alice")
+	cert, key := imaptest.Certificate(t, "alice")
+	other, otherKey := imaptest.Certificate(t, "alice")
 	s := imaptest.StartDovecot(t, imaptest.DovecotOptions{Mechanisms: "plain external", ClientCA: cert})
 	for name, test := range map[string]struct {
 		cert, key  string

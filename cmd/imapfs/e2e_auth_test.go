@@ -17,7 +17,7 @@ import (
 func TestNoMechanismShowsTheSecret(t *testing.T) {
 	t.Parallel()
 	needServers(t)
-	cert, key := imaptest.ClientCertificate(t, "alice")
+	cert, key := imaptest.Certificate(t, "alice")
 	s := imaptest.StartDovecot(t, imaptest.DovecotOptions{
 		Mechanisms: "plain login scram-sha-1 scram-sha-256 cram-md5 external", ClientCA: cert,
 	})

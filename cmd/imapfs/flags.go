@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
 
 	"imapfs/cache"
 	"imapfs/imapconn"
@@ -123,6 +124,9 @@ func (o *options) complete(url, mountPoint string) error {
 		return fmt.Errorf("the current directory: %w (go to another)", err)
 	}
 	o.Dir = dir
+	if unix.Access(dir, unix.X_OK) != nil {
+		o.Dir = "/" // root calls mount(8) at home, with setuid=alice
+	}
 	for _, name := range []*string{&o.CAFile, &o.ClientCert, &o.ClientKey, &o.PasswordFile, &o.LogFile, &o.Trace, &mountPoint} {
 		if *name != "" && !filepath.IsAbs(*name) {
 			*name = filepath.Join(dir, *name)

@@ -42,12 +42,15 @@ func withoutTime(groups []string, a slog.Attr) slog.Attr {
 	return shortened(groups, a)
 }
 
+// priorityError is what a line for the journal begins with that says what is wrong.
+const priorityError = "<3>"
+
 // journal begins each line with its priority, as sd-daemon(3) has it.
 type journal struct{ w io.Writer }
 
 func (j journal) Write(line []byte) (int, error) {
 	priority := "<6>"
-	for level, p := range map[string]string{"ERROR": "<3>", "WARN": "<4>", "DEBUG": "<7>"} {
+	for level, p := range map[string]string{"ERROR": priorityError, "WARN": "<4>", "DEBUG": "<7>"} {
 		if bytes.HasPrefix(line, []byte("level="+level)) {
 			priority = p
 		}

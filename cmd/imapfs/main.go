@@ -36,7 +36,7 @@ func execute(args []string) int {
 	if status := exitStatus(0); errors.As(err, &status) {
 		return int(status)
 	}
-	fmt.Fprintln(os.Stderr, "imapfs: "+oneLine(err.Error()))
+	complain(err)
 	switch {
 	case errors.As(err, new(*failedRun)):
 		return statusOfRun
@@ -46,6 +46,15 @@ func execute(args []string) int {
 		return 128 + int(syscall.SIGINT)
 	}
 	return 1
+}
+
+// complain writes a line, to the journal with its priority.
+func complain(err error) {
+	priority := ""
+	if isJournal(os.Stderr) {
+		priority = priorityError
+	}
+	fmt.Fprintln(os.Stderr, priority+"imapfs: "+oneLine(err.Error()))
 }
 
 // fillEnvironment sets what mount(8) and systemd leave out: what runs us for a line of fstab(5)

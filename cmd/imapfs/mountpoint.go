@@ -33,7 +33,7 @@ func checkMountPoint(path string) (string, error) {
 		return "", err
 	}
 	if mounted != nil && strings.HasPrefix(mounted.FSType, "fuse") {
-		_, err := os.Lstat(path)
+		err := asksDaemon(path)
 		switch {
 		case !errors.Is(err, syscall.ENOTCONN) && mounted.FSType == fsType:
 			return "", fmt.Errorf("%s: imapfs is mounted there already (imapfs unmount %[1]s)", path)
@@ -48,6 +48,12 @@ func checkMountPoint(path string) (string, error) {
 		return checkMountPoint(path)
 	}
 	return path, checkEmptyDir(path)
+}
+
+// asksDaemon has the kernel ask the daemon for the attributes of a mount. With lstat(2) those of
+// a mount whose daemon is dead would come from its cache.
+func asksDaemon(path string) error {
+	return unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW|unix.AT_STATX_FORCE_SYNC, unix.STATX_BASIC_STATS, new(unix.Statx_t))
 }
 
 func checkEmptyDir(path string) error {

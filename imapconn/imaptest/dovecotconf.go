@@ -118,17 +118,17 @@ func tlsPort(d *Dovecot, secure int) string {
 	return fmt.Sprint(secure)
 }
 
-// ClientCertificate makes a certificate for a user, which is its own authority, and
-// its key, in files of the test's.
-func ClientCertificate(tb TB, user string) (certFile, keyFile string) {
+// Certificate makes a certificate for a user, or for a server of that name, which is its own
+// authority, and its key, in files of the test's.
+func Certificate(tb TB, name string) (certFile, keyFile string) {
 	tb.Helper()
-	dir, err := os.MkdirTemp("", "imaptest-client-")
+	dir, err := os.MkdirTemp("", "imaptest-certificate-")
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { os.RemoveAll(dir) })
 	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	if err := writeCertificate(certFile, keyFile, user); err != nil {
+	if err := writeCertificate(certFile, keyFile, name); err != nil {
 		tb.Fatal(err)
 	}
 	return certFile, keyFile
@@ -146,7 +146,7 @@ func writeCertificate(certFile, keyFile, name string) error {
 		Subject:               pkix.Name{CommonName: name},
 		NotBefore:             time.Now().Add(-time.Hour),
 		NotAfter:              time.Now().Add(24 * time.Hour),
-		DNSNames:              []string{"localhost"},
+		DNSNames:              []string{"localhost", name},
 		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
 		IsCA:                  true,
 		BasicConstraintsValid: true,
