@@ -71,7 +71,7 @@ uninstall: # what install has put there
 deb: check-go # imapfs_VERSION_ARCH.deb, with dpkg-deb
 	@.ci/deb
 
-test-deb: deb # install it in a fresh Debian (debootstrap, as root), mount the demo there, remove it
+test-deb: deb # install it in a fresh Debian (debootstrap, as root), mount the demo there, remove it; and by systemd
 	@.ci/deb-test
 
 clean: # what was built

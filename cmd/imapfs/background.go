@@ -11,6 +11,9 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
 )
 
 // How the two processes of a background mount meet. The parent gives the
@@ -53,6 +56,10 @@ func background(o *options, password string) error {
 	defer sayR.Close()
 	defer sayW.Close()
 
+	at, err := mountEntry(o.MountPoint)
+	if err != nil {
+		return err
+	}
 	child := &exec.Cmd{
 		Path: "/proc/self/exe",
 		// For ps only: what counts goes through the pipe.
@@ -60,7 +67,7 @@ func background(o *options, password string) error {
 		Dir:         "/",
 		Stderr:      log, // for the log, and a panic if there is one
 		ExtraFiles:  []*os.File{handR, sayW},
-		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
+		SysProcAttr: &syscall.SysProcAttr{Setsid: !isAutomount(at)},
 	}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -97,4 +104,18 @@ func background(o *options, password string) error {
 		waitErr = errors.New("exit status 0")
 	}
 	return fmt.Errorf("the background process ended before it had mounted: %w (see %s)", waitErr, log.Name())
+}
+
+// isAutomount reports whether systemd mounts at an entry of the mount table when somebody looks.
+// Then only its own process group, to which mount(8) and so imapfs belong, can see what lies
+// there: all others wait for the mount. So who mounts leaves that group when it is mounted.
+func isAutomount(at *mountinfo.Info) bool { return at != nil && at.FSType == "autofs" }
+
+// leaveGroup makes this process the leader of a session, where it is not that already.
+func leaveGroup() error {
+	if sid, err := unix.Getsid(0); err == nil && sid == os.Getpid() {
+		return nil
+	}
+	_, err := unix.Setsid()
+	return err
 }

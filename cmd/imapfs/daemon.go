@@ -36,6 +36,9 @@ func daemonMain(c *cobra.Command) error {
 	secrets := newSecrets(&h.Options, h.Password)
 	log := newLogger(os.Stderr, h.Options.level(), secrets)
 	ready := func() error {
+		if err := leaveGroup(); err != nil {
+			return err
+		}
 		// Where nobody listens any more, nobody knows of the mount: it goes.
 		_, err := io.WriteString(verdict, verdictMounted+"\n")
 		return errors.Join(err, verdict.Close())

@@ -153,13 +153,14 @@ func asShown(text string) string {
 var (
 	measures = regexp.MustCompile(`\b(version )\S+,|\b([0-9]+[dhms])+\b|\b[0-9]+(\.[0-9]+)?[BKMG]?\b`)
 	spaces   = regexp.MustCompile(`[ \t]+`)
+	took     = regexp.MustCompile(` \([0-9.]+ \+ [0-9.]+ secs\)\.`) // Dovecot ends with it
 	textID   = regexp.MustCompile(`\b[0-9a-f]{16}\b`)
 )
 
 // roughly is asShown but for numbers, sizes, times, the version and the IDs of texts, which
 // differ from day to day.
 func roughly(text string) string {
-	text = textID.ReplaceAllString(asShown(text), "ID")
+	text = textID.ReplaceAllString(took.ReplaceAllString(asShown(text), ""), "ID")
 	return measures.ReplaceAllString(text, "${1}N")
 }
 
