@@ -51,8 +51,11 @@ func (d *Dialer) verdict(c *Client, cred Credentials, mech mechanism, a *attempt
 	if err != nil && !errors.As(err, &refused) {
 		return err
 	}
+	unasked := false
 	select {
 	case <-a.cmd.written: // what the writer has found out is to be read
+		s, ok := a.mech.(*scramClient)
+		unasked = ok && s.steps == 0
 		if failed := a.outcome(err == nil); failed != nil {
 			return &AuthError{d.Host, cred.User, failed, failedHint(failed)}
 		}
@@ -65,6 +68,9 @@ func (d *Dialer) verdict(c *Client, cred Credentials, mech mechanism, a *attempt
 		return &AuthError{d.Host, cred.User, fmt.Errorf("%w: %w", errBinding, err), failedHint(errBinding)}
 	}
 	refused.Text = withhold(refused.Text, append(spellings(cred), a.said...))
+	if refused.Type != "BYE" && unasked && refused.Code == "" {
+		return &AuthError{d.Host, cred.User, err, "check user and password; a server that cannot do " + mech.name + " for this user answers so, too: then --auth login may do"}
+	}
 	if refused.Type != "BYE" {
 		return &AuthError{d.Host, cred.User, err, refusedHint(d.Host, refused, mech)}
 	}
