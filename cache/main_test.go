@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -143,16 +144,17 @@ func readAll(t testing.TB, m *Mailbox, uid UID, n int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var text []byte
-	p := make([]byte, n)
+	text := make([]byte, 0, size+int64(n)) // the race detector counts each octet that is copied
 	for {
+		text = slices.Grow(text, n)
+		p := text[len(text) : len(text)+n]
 		k, ok := tryReadAt(m, v, uid, p, int64(len(text)))
 		if !ok {
 			if k, err = m.ReadAt(ctx, v, uid, p, int64(len(text))); err != nil {
 				return text, err
 			}
 		}
-		text = append(text, p[:k]...)
+		text = text[:len(text)+k]
 		if k < n {
 			break
 		}
