@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"time"
 
 	"imapfs/imapconn"
@@ -29,6 +30,9 @@ type selection struct {
 	since time.Time // when that was
 	hear  *hearing
 
+	sampling chan struct{} // closed when the sample is on its way and supposed is set; entered may be closed without
+	supposed *epoch        // what epoch will be if the sample agrees
+
 	entered chan struct{} // closed when what follows is set
 	epoch   *epoch
 	err     error // the mailbox could not be selected
@@ -37,7 +41,44 @@ type selection struct {
 // newSelection is made before the EXAMINE: where the mailbox is renamed meanwhile it
 // is taken for one of the old name, and made anew.
 func newSelection(m *Mailbox) *selection {
-	return &selection{box: m, moves: m.moves.Load(), since: time.Now(), hear: newHearing(m), entered: make(chan struct{})}
+	return &selection{box: m, moves: m.moves.Load(), since: time.Now(), hear: newHearing(m),
+		sampling: make(chan struct{}), entered: make(chan struct{})}
+}
+
+// suppose says that only the sample is waited for.
+func (s *selection) suppose(e *epoch) {
+	s.supposed = e
+	close(s.sampling)
+}
+
+// awaitSampling waits until only the sample is waited for, and reports whether it is: false
+// where the mailbox is entered or refused, where UIDs have come to mean others meanwhile,
+// and where ctx has ended.
+func (s *selection) awaitSampling(ctx context.Context) bool {
+	select {
+	case <-s.entered:
+		return false
+	default:
+	}
+	select {
+	case <-s.sampling:
+		return s.supposed == s.box.current.Load()
+	case <-s.entered:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// judged says why what came before the mailbox was entered is to be thrown away; nil: it
+// is of the messages that were meant. entered is closed.
+func (s *selection) judged() error {
+	switch {
+	case s.err != nil:
+		return s.err
+	case s.epoch != s.supposed:
+		return errValidity
+	}
+	return nil
 }
 
 // writes reports whether a mailbox is selected for changes.
@@ -115,6 +156,22 @@ type lease struct {
 	since  time.Time // when the selection was begun
 	epoch  *epoch
 	bulk   bool
+
+	unproven *selection // whose sample is not judged yet: epoch is what is supposed; nil: there is none
+}
+
+// proven waits until it is known whether the UIDs mean the messages that were meant. An
+// error: what came over the lease before may be of others.
+func (l *lease) proven(ctx context.Context) error {
+	if l.unproven == nil {
+		return nil
+	}
+	select {
+	case <-l.unproven.entered:
+		return l.unproven.judged()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // release gives the connection back.

@@ -35,7 +35,13 @@ const (
 // newest message) is known by a UIDNEXT that has gone back or by the highest
 // known UID having another size or date. So is a mailbox that another one of the same
 // UIDVALIDITY has taken the name of; of a few more messages the dates are compared.
-func (m *Mailbox) examine(ctx context.Context, c *imapconn.Client, hear *hearing) (*epoch, error) {
+//
+// This sample is asked for when EXAMINE has been answered and never behind it: that decides
+// of which mailbox it is, and such commands must not share a flight (RFC 3501 §5.5). When
+// it stands in the queue sampling is called, with the epoch that this is if the sample
+// agrees. A text may be asked for in its flight, and is nobody's until this has returned
+// that very epoch (lease.proven).
+func (m *Mailbox) examine(ctx context.Context, c *imapconn.Client, hear *hearing, sampling func(*epoch)) (*epoch, error) {
 	known := m.snap.Load()
 	var data imapconn.SelectData
 	var err error
@@ -64,7 +70,7 @@ func (m *Mailbox) examine(ctx context.Context, c *imapconn.Client, hear *hearing
 	hear.learn(known.uidNext)
 	same := data.UIDNext == 0 || data.UIDNext >= known.uidNext
 	if same && known.Len() > 0 && data.Exists > 0 {
-		if same, err = known.isStill(ctx, c); err != nil {
+		if same, err = known.isStill(ctx, c, func() { sampling(e) }); err != nil {
 			return nil, err
 		}
 	}

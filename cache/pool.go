@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-
-	"imapfs/imapconn"
 )
 
 // pool shares few connections among many. A connection has one mailbox selected
@@ -63,6 +61,7 @@ type want struct {
 	hear   *hearing // what is to hear of the fresh selection; nil: a new one
 	bulk   bool     // for much that nobody waits for yet
 	spare  bool     // only one that nobody needs: none whose mailbox is watched or followed is made to leave it
+	early  bool     // as soon as the sample of the mailbox is on its way: nothing may be kept, shown or changed before lease.proven
 }
 
 var errNoSpare = errors.New("no connection is spare")
@@ -92,7 +91,10 @@ func (p *pool) acquire(ctx context.Context, w want) (*lease, error) {
 	if err := p.await(ctx, wt); err != nil {
 		return nil, err
 	}
-	if wt.enter {
+	switch {
+	case wt.enter && wt.early:
+		p.enterBeside(wt.conn, wt.sel)
+	case wt.enter:
 		p.enter(wt.conn, wt.sel)
 	}
 	return p.entered(ctx, wt)
@@ -117,70 +119,6 @@ func (p *pool) await(ctx context.Context, wt *waiter) error {
 	}
 	return wt.err
 }
-
-// entered waits until the mailbox is selected.
-func (p *pool) entered(ctx context.Context, wt *waiter) (*lease, error) {
-	l := &lease{pool: p, conn: wt.conn, client: wt.conn.client, bulk: wt.bulk}
-	sel := wt.sel
-	if sel == nil {
-		return l, nil
-	}
-	select {
-	case <-sel.entered:
-	case <-ctx.Done():
-		l.release()
-		return nil, context.Cause(ctx)
-	}
-	if sel.err != nil {
-		l.release()
-		return nil, sel.err
-	}
-	l.hear, l.since, l.epoch = sel.hear, sel.since, sel.epoch
-	return l, nil
-}
-
-// enter selects a mailbox on a connection whose only user is the caller.
-func (p *pool) enter(c *conn, sel *selection) {
-	epoch, err := sel.box.examine(p.a.ctx, c.client, sel.hear)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err != nil {
-		sel.hear.end()
-		if c.sel == sel {
-			c.sel = nil
-		}
-		if p.astray(c, sel.box, err) {
-			p.a.log.Info("a session that refuses a mailbox is given up", "mailbox", sel.box.full(), "err", err)
-			p.drop(c)
-			p.a.spawn(func() { c.client.Logout(p.a.ctx) })
-			err = &astrayError{err}
-		}
-	}
-	sel.epoch, sel.err = epoch, err
-	c.selections++
-	close(sel.entered)
-}
-
-// astrayEvery is how often a session may be given up for one mailbox.
-const astrayEvery = time.Minute
-
-// astray reports whether it may be the session's fault that a mailbox is refused: this one
-// has had others selected. Dovecot's say "Mailbox was deleted under us" for ever where it
-// was made again, and for a moment where another one has just got the name. p.mu is held.
-func (p *pool) astray(c *conn, m *Mailbox, err error) bool {
-	var status *imapconn.StatusError
-	if !errors.As(err, &status) || KindOf(err) != IO || c.selections == 0 {
-		return false
-	}
-	now := time.Now().UnixNano()
-	return m.strayed.Swap(now) < now-int64(astrayEvery)
-}
-
-// astrayError is what a session answers that was given up, or what is doubted (Mailbox.refused).
-type astrayError struct{ err error }
-
-func (e *astrayError) Error() string { return e.err.Error() }
-func (e *astrayError) Unwrap() error { return e.err }
 
 // withdraw takes a waiter out of the queue; false if it has been served.
 func (p *pool) withdraw(wt *waiter) bool {

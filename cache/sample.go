@@ -38,8 +38,8 @@ type agreement struct {
 
 // compare asks for the sizes and dates of messages that are known, the highest
 // behind the others. What we have put in proves nothing: a server may have its own
-// clock, and its own way to count.
-func compare(ctx context.Context, c *imapconn.Client, samples []*record) (agreement, error) {
+// clock, and its own way to count. queued is called when they stand in the queue.
+func compare(ctx context.Context, c *imapconn.Client, samples []*record, queued func()) (agreement, error) {
 	var a agreement
 	known := make(map[UID]*record, len(samples))
 	var set imapconn.UIDSet
@@ -49,7 +49,7 @@ func compare(ctx context.Context, c *imapconn.Client, samples []*record) (agreem
 	}
 	highest := samples[len(samples)-1]
 	said := make(map[UID]imapconn.MetaItems, len(samples))
-	err := c.FetchMeta(ctx, set, imapconn.MetaDate|imapconn.MetaSize, func(f imapconn.Meta) {
+	err := c.FetchMetaFirst(ctx, set, imapconn.MetaDate|imapconn.MetaSize, queued, func(f imapconn.Meta) {
 		r := known[f.UID]
 		if r == nil || !f.HasDate && !f.HasSize || f.HasSize && f.Size == 0 && r.octets() != 0 {
 			// A size of 0 is what some say of a message that is going, or that they have lost
@@ -86,15 +86,16 @@ func compare(ctx context.Context, c *imapconn.Client, samples []*record) (agreem
 
 // isStill asks whether messages have the dates, and the highest the size, that
 // are known. One that is gone has not changed. The sizes of others prove nothing:
-// there are servers that say another one once a message has been read.
-func (s *Snapshot) isStill(ctx context.Context, c *imapconn.Client) (bool, error) {
+// there are servers that say another one once a message has been read. queued is called
+// when they stand in the queue for the first time.
+func (s *Snapshot) isStill(ctx context.Context, c *imapconn.Client, queued func()) (bool, error) {
 	samples := s.samples(stillSamples)
-	a, err := compare(ctx, c, samples)
+	a, err := compare(ctx, c, samples, queued)
 	if err == nil && a.differ {
 		// Courier invents a message, with a size and a date, for one that went since the
 		// mailbox was selected; after a NOOP that is listed no more.
 		if err = c.Noop(ctx); err == nil {
-			a, err = compare(ctx, c, samples)
+			a, err = compare(ctx, c, samples, nil)
 		}
 	}
 	return err == nil && !a.differ, err
@@ -107,6 +108,6 @@ func (s *Snapshot) isThere(ctx context.Context, c *imapconn.Client) (bool, error
 	if len(samples) == 0 {
 		return true, nil
 	}
-	a, err := compare(ctx, c, samples)
+	a, err := compare(ctx, c, samples, nil)
 	return err == nil && !a.differ && !a.resized && 2*a.present >= len(samples), err
 }

@@ -159,7 +159,7 @@ func (l *load) fetch() error {
 const verdictAge = time.Second
 
 func (l *load) fetchAsNamed() error {
-	d, err := l.fetchIn(want{box: l.box})
+	d, err := l.fetchIn(want{box: l.box, early: true})
 	if errors.Is(err, imapconn.ErrNumbers) {
 		d, err = l.fetchIn(want{box: l.box, fresh: true})
 	}
@@ -170,7 +170,8 @@ func (l *load) fetchAsNamed() error {
 }
 
 // fetchIn makes an attempt in one session. A doubt is returned where the session
-// does not say that the message is gone.
+// does not say that the message is gone. Whatever came is thrown away where the session
+// turns out to have other messages under the UIDs.
 func (l *load) fetchIn(w want) (d *doubt, err error) {
 	if err := l.box.account.allowed(false); err != nil {
 		return nil, err
@@ -183,6 +184,10 @@ func (l *load) fetchIn(w want) (d *doubt, err error) {
 	l.begun = time.Now()
 	if err = l.showTo(c); err == nil {
 		err = l.attempt(c)
+	}
+	if bad := c.proven(l.ctx); bad != nil {
+		l.size, l.got = 0, nil
+		return nil, bad
 	}
 	if err == nil && l.what == opening {
 		l.box.account.sizes.hold()

@@ -44,10 +44,35 @@ func (c *Client) FetchMeta(ctx context.Context, set UIDSet, items MetaItems, f f
 // FetchMetaNow is FetchMeta behind a NOOP, in one flight: of messages that this session
 // has perhaps not been told of yet.
 func (c *Client) FetchMetaNow(ctx context.Context, set UIDSet, items MetaItems, f func(Meta)) error {
-	return c.fetchMeta(ctx, []*command{{op: "NOOP"}}, set, items, f)
+	return c.fetchMeta(ctx, &command{op: "NOOP"}, set, items, f)
 }
 
-func (c *Client) fetchMeta(ctx context.Context, first []*command, set UIDSet, items MetaItems, f func(Meta)) error {
+// FetchMetaFirst is FetchMeta ahead of others: it calls queued, without a lock, when it
+// stands in the queue. What the Client is given from then on is sent behind it, in the same
+// flight where the rules allow that. queued is not called where nothing is sent.
+func (c *Client) FetchMetaFirst(ctx context.Context, set UIDSet, items MetaItems, queued func(), f func(Meta)) error {
+	cmds := c.metas(set, items, f)
+	if len(cmds) == 0 {
+		return nil
+	}
+	cmds[len(cmds)-1].queued = queued
+	return c.doAll(ctx, cmds...)
+}
+
+// fetchMeta asks for facts behind another command; nil: there is none.
+func (c *Client) fetchMeta(ctx context.Context, first *command, set UIDSet, items MetaItems, f func(Meta)) error {
+	cmds := c.metas(set, items, f)
+	if len(cmds) == 0 {
+		return nil
+	}
+	if first != nil {
+		cmds = append([]*command{first}, cmds...)
+	}
+	return c.doAll(ctx, cmds...)
+}
+
+// metas makes the commands of FetchMeta.
+func (c *Client) metas(set UIDSet, items MetaItems, f func(Meta)) []*command {
 	names := []string{"UID"}
 	for _, i := range []struct {
 		bit  MetaItems
@@ -57,13 +82,9 @@ func (c *Client) fetchMeta(ctx context.Context, first []*command, set UIDSet, it
 			names = append(names, i.name)
 		}
 	}
-	cmds := c.fetches(set, "("+strings.Join(names, " ")+")", func(part UIDSet) answerer {
+	return c.fetches(set, "("+strings.Join(names, " ")+")", func(part UIDSet) answerer {
 		return &metaAnswer{set: part, items: items, f: f}
 	})
-	if len(cmds) == 0 {
-		return nil
-	}
-	return c.doAll(ctx, append(first, cmds...)...)
 }
 
 // fetch sends UID FETCH for set, in as many commands as the line limit needs.
