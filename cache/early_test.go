@@ -67,8 +67,16 @@ func differ(c *imaptest.Call) {
 func (s *sampled) left(t *testing.T, change ...settings) (m, other *Mailbox) {
 	t.Helper()
 	a := openScripted(t, s.Scripted, append(change, func(c *Config, _ *imapconn.Dialer) { c.Connections = 1 })...)
+	return moveOn(t, a)
+}
+
+// moveOn reads both mailboxes, INBOX first, over an account that has one connection, and waits
+// until nobody watches any: a watch wants the connection, and who wants it next waits behind.
+func moveOn(t *testing.T, a *Account) (m, other *Mailbox) {
+	t.Helper()
 	m, other = box(t, a, "INBOX"), box(t, a, "other")
 	mustLoad(t, m)
+	eventually(t, short, "the server is known to have no IDLE", a.idleMute.is)
 	mustLoad(t, other)
 	return m, other
 }
@@ -95,9 +103,8 @@ func TestATextSharesTheFlightOfTheSample(t *testing.T) {
 		p := imaptest.NewProxy(t, s.Addr)
 		p.SetDelay(4 * time.Millisecond)
 		a := open(t, p.Addr, s.User, s.Password, func(c *Config, _ *imapconn.Dialer) { c.Connections = 1 })
-		m := box(t, a, "INBOX")
-		v := mustLoad(t, m).Validity()
-		mustLoad(t, box(t, a, "other"))
+		m, _ := moveOn(t, a)
+		v := m.Snapshot().Validity()
 		p.Reset()
 		if _, err := m.Open(within(t, short), v, 4); err != nil {
 			t.Fatal(err)
