@@ -291,3 +291,28 @@ func TestASelectionIsKeptUntilItsSampleIsJudged(t *testing.T) {
 		t.Errorf("UIDVALIDITY %d, and was %d", now, v)
 	}
 }
+
+// A selection that is judged, or supposes what is over, is not lent early: a reader of the
+// messages of now would be told that they are those of another UIDVALIDITY.
+func TestOnlyWhatIsSupposedNowIsLentEarly(t *testing.T) {
+	t.Parallel()
+	m, _ := newSampled(t).left(t)
+	now := m.current.Load()
+	lent := func(change func(s *selection)) bool {
+		s := newSelection(m)
+		s.suppose(now)
+		change(s)
+		return s.awaitSampling(within(t, short))
+	}
+	if !lent(func(*selection) {}) {
+		t.Error("not lent while the sample is on its way")
+	}
+	for range 20 { // of two channels that are closed either may be seen
+		if lent(func(s *selection) { close(s.entered) }) {
+			t.Fatal("lent as if it were not judged")
+		}
+	}
+	if lent(func(*selection) { m.shuffled(now) }) {
+		t.Error("lent under an epoch that is over")
+	}
+}
