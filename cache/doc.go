@@ -19,6 +19,8 @@
 //     moment the old texts are Stale. A server that changes UIDs under one UIDVALIDITY
 //     is given another number for it (epoch.go), and so is a mailbox that has taken the
 //     name of another one.
+//     A text that is asked for while a sample of the messages is compared, in one flight
+//     with it, is nobody's until the sample agrees, and thrown away where it does not.
 //   - A mailbox that is renamed elsewhere stays the same value, with its texts, where the
 //     server gives evidence that it is the same (moved.go): MAILBOXID, or UIDVALIDITY
 //     with UIDNEXT, sizes and dates. In doubt it is a new one.
