@@ -29,6 +29,8 @@ type trees struct {
 	freed  chan struct{} // closed when there is none any more; nil: there is none
 	job    *job
 	asked  time.Time // when the LIST was asked for that the tree is made of
+	asks   uint64    // how often LIST was asked for
+	answer uint64    // the number of the newest that was answered
 	sum    uint64    // of what it gave
 	octets int       // about how many it took
 	count  int       // the mailboxes that it named
@@ -121,11 +123,18 @@ func (t *trees) refresh(ctx context.Context, maxAge time.Duration) *job {
 	return j
 }
 
-// askedAt is when the LIST was asked for that the tree is made of.
-func (t *trees) askedAt() time.Time {
+// mark is a moment, for answeredSince.
+func (t *trees) mark() uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.asked
+	return t.asks
+}
+
+// answeredSince reports whether a LIST was answered that was asked for behind a mark.
+func (t *trees) answeredSince(mark uint64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.answer > mark
 }
 
 // distrust has whoever looks next ask for the tree.
@@ -199,7 +208,8 @@ func (t *trees) listNow(j *job) error {
 		return err
 	}
 	t.mu.Lock()
-	own, asked := t.own, time.Now()
+	t.asks++
+	own, asked, number := t.own, time.Now(), t.asks
 	t.mu.Unlock()
 	data, err := t.listAll(l)
 	l.release()
@@ -207,7 +217,7 @@ func (t *trees) listNow(j *job) error {
 		return err
 	}
 	sum := digest(data)
-	if t.unchanged(sum, asked) {
+	if t.unchanged(sum, asked, number) {
 		return nil
 	}
 	names, err := arrange(data, t.exclude, t.root)
@@ -225,6 +235,7 @@ func (t *trees) listNow(j *job) error {
 	}
 	t.weigh(data, sum)
 	t.adopt(names, asked, moved)
+	t.answer = number
 	return nil
 }
 
@@ -250,13 +261,13 @@ func digest(data []imapconn.ListData) uint64 {
 
 // unchanged reports whether the tree was made of the same listing: then it is as
 // young as this one.
-func (t *trees) unchanged(sum uint64, asked time.Time) bool {
+func (t *trees) unchanged(sum uint64, asked time.Time, number uint64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.asked.IsZero() || t.sum != sum {
 		return false
 	}
-	t.asked = asked
+	t.asked, t.answer = asked, number
 	return true
 }
 

@@ -49,14 +49,15 @@ func (m *Mailbox) verdict(j *job, err error, moves uint32, age time.Duration) er
 		return err
 	}
 	// A listing that was under way before the refusal may still have the name.
-	trees, refused := &m.account.trees, time.Now()
+	trees := &m.account.trees
+	refused := trees.mark()
 	for !m.gone.Load() && m.moves.Load() == moves && !j.over() {
 		if t := trees.refresh(j.ctx, age); t == nil {
 			j.pause(age)
 		} else if t.await(j.ctx, "list", nil, 0) != nil {
 			break
 		}
-		if trees.askedAt().After(refused) {
+		if trees.answeredSince(refused) {
 			break
 		}
 	}
