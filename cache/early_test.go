@@ -93,6 +93,16 @@ func receive[T any](t *testing.T, what string, c <-chan T) T {
 	panic("unreachable")
 }
 
+// openLater opens a message, and tells what came of it.
+func openLater(t *testing.T, m *Mailbox, uid UID) chan error {
+	opened := make(chan error, 1)
+	go func() {
+		_, err := m.Open(within(t, short), m.Snapshot().Validity(), uid)
+		opened <- err
+	}()
+	return opened
+}
+
 // To read one message where the mailbox must be selected costs the EXAMINE and one flight
 // more, in which the sample and the text are.
 func TestATextSharesTheFlightOfTheSample(t *testing.T) {
@@ -136,11 +146,7 @@ func TestNobodyGetsATextBeforeTheSampleIsJudged(t *testing.T) {
 			m, _ := s.left(t)
 			v := m.Snapshot().Validity()
 			s.hold()
-			opened := make(chan error, 1)
-			go func() {
-				_, err := m.Open(within(t, short), v, 2)
-				opened <- err
-			}()
+			opened := openLater(t, m, 2)
 			header := make(chan error, 1)
 			go func() {
 				_, err := m.Header(within(t, short), v, 1)
@@ -206,15 +212,10 @@ func TestNothingIsSentBehindAnEXAMINE(t *testing.T) {
 	t.Parallel()
 	s := newSampled(t)
 	m, _ := s.left(t)
-	v := m.Snapshot().Validity()
 	before := len(s.Commands(""))
 	examines := make(chan *imaptest.Call, 9)
 	s.On("EXAMINE", func(c *imaptest.Call) { examines <- c })
-	opened := make(chan error, 1)
-	go func() {
-		_, err := m.Open(within(t, short), v, 2)
-		opened <- err
-	}()
+	opened := openLater(t, m, 2)
 	c := receive(t, "EXAMINE", examines)
 	time.Sleep(20 * time.Millisecond)
 	if came := s.Commands("")[before:]; len(came) != 1 {

@@ -38,9 +38,9 @@ const (
 //
 // This sample is asked for when EXAMINE has been answered and never behind it: that decides
 // of which mailbox it is, and such commands must not share a flight (RFC 3501 §5.5). When
-// it stands in the queue sampling is called, with the epoch that this is if the sample
-// agrees. A text may be asked for in its flight, and is nobody's until this has returned
-// that very epoch (lease.proven).
+// it is on its way sampling is called, with the epoch that this is if the sample agrees. A
+// text may be asked for in its flight, and is nobody's until this has returned that very
+// epoch (lease.proven).
 func (m *Mailbox) examine(ctx context.Context, c *imapconn.Client, hear *hearing, sampling func(*epoch)) (*epoch, error) {
 	known := m.snap.Load()
 	var data imapconn.SelectData

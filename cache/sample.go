@@ -38,8 +38,8 @@ type agreement struct {
 
 // compare asks for the sizes and dates of messages that are known, the highest
 // behind the others. What we have put in proves nothing: a server may have its own
-// clock, and its own way to count. queued is called when they stand in the queue.
-func compare(ctx context.Context, c *imapconn.Client, samples []*record, queued func()) (agreement, error) {
+// clock, and its own way to count. sending is called when they are on their way.
+func compare(ctx context.Context, c *imapconn.Client, samples []*record, sending func()) (agreement, error) {
 	var a agreement
 	known := make(map[UID]*record, len(samples))
 	var set imapconn.UIDSet
@@ -49,7 +49,7 @@ func compare(ctx context.Context, c *imapconn.Client, samples []*record, queued 
 	}
 	highest := samples[len(samples)-1]
 	said := make(map[UID]imapconn.MetaItems, len(samples))
-	err := c.FetchMetaFirst(ctx, set, imapconn.MetaDate|imapconn.MetaSize, queued, func(f imapconn.Meta) {
+	err := c.FetchMetaFirst(ctx, set, imapconn.MetaDate|imapconn.MetaSize, sending, func(f imapconn.Meta) {
 		r := known[f.UID]
 		if r == nil || !f.HasDate && !f.HasSize || f.HasSize && f.Size == 0 && r.octets() != 0 {
 			// A size of 0 is what some say of a message that is going, or that they have lost
@@ -86,11 +86,11 @@ func compare(ctx context.Context, c *imapconn.Client, samples []*record, queued 
 
 // isStill asks whether messages have the dates, and the highest the size, that
 // are known. One that is gone has not changed. The sizes of others prove nothing:
-// there are servers that say another one once a message has been read. queued is called
-// when they stand in the queue for the first time.
-func (s *Snapshot) isStill(ctx context.Context, c *imapconn.Client, queued func()) (bool, error) {
+// there are servers that say another one once a message has been read. sending is called
+// when they are on their way for the first time.
+func (s *Snapshot) isStill(ctx context.Context, c *imapconn.Client, sending func()) (bool, error) {
 	samples := s.samples(stillSamples)
-	a, err := compare(ctx, c, samples, queued)
+	a, err := compare(ctx, c, samples, sending)
 	if err == nil && a.differ {
 		// Courier invents a message, with a size and a date, for one that went since the
 		// mailbox was selected; after a NOOP that is listed no more.

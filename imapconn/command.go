@@ -26,7 +26,6 @@ type command struct {
 	changes  bool                 // needs one that was selected for writing
 	examined bool                 // needs one that was examined
 	answer   answerer             // what takes untagged answers; two of a kind wait for each other unless they can be told apart
-	queued   func()               // called when it stands in the queue, without a lock
 	admitted func()               // called with Client.mu held as it is about to be sent
 	dialogue func(*command) error // called by the writer when its line is sent
 	written  chan struct{}        // closed when the writer is done with it; nil: nobody asks
@@ -85,11 +84,6 @@ func (c *Client) doAll(ctx context.Context, cmds ...*command) error {
 	}
 	if err := c.enqueue(cmds); err != nil {
 		return err
-	}
-	for _, cmd := range cmds {
-		if cmd.queued != nil {
-			cmd.queued()
-		}
 	}
 	var first error
 	for i, cmd := range cmds {

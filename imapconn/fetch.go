@@ -47,15 +47,16 @@ func (c *Client) FetchMetaNow(ctx context.Context, set UIDSet, items MetaItems, 
 	return c.fetchMeta(ctx, &command{op: "NOOP"}, set, items, f)
 }
 
-// FetchMetaFirst is FetchMeta ahead of others: it calls queued, without a lock, when it
-// stands in the queue. What the Client is given from then on is sent behind it, in the same
-// flight where the rules allow that. queued is not called where nothing is sent.
-func (c *Client) FetchMetaFirst(ctx context.Context, set UIDSet, items MetaItems, queued func(), f func(Meta)) error {
+// FetchMetaFirst is FetchMeta ahead of others: it calls sending, which must not call the
+// Client, when all of it is about to be sent. What the Client is given from then on is sent
+// behind it, in the same flight where the rules allow that. sending is not called where nothing
+// is sent.
+func (c *Client) FetchMetaFirst(ctx context.Context, set UIDSet, items MetaItems, sending func(), f func(Meta)) error {
 	cmds := c.metas(set, items, f)
 	if len(cmds) == 0 {
 		return nil
 	}
-	cmds[len(cmds)-1].queued = queued
+	cmds[len(cmds)-1].admitted = sending
 	return c.doAll(ctx, cmds...)
 }
 

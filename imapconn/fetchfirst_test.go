@@ -6,7 +6,7 @@ import (
 	"imapfs/imapconn/imapwire"
 )
 
-// What is given once a FETCH stands in the queue is behind it, and waits for no answer.
+// What is given once a FETCH is being sent is behind it, and waits for no answer.
 func TestWhatIsGivenBehindAFetchSharesItsFlight(t *testing.T) {
 	t.Parallel()
 	c := examined(t, "3", nil, func(p *peer) {
@@ -33,7 +33,7 @@ func TestWhatIsGivenBehindAFetchSharesItsFlight(t *testing.T) {
 func TestAFetchOfNothingIsNotQueued(t *testing.T) {
 	t.Parallel()
 	c := examined(t, "3", nil, func(*peer) {})
-	err := c.FetchMetaFirst(t.Context(), nil, MetaSize, func() { t.Error("queued") }, nil)
+	err := c.FetchMetaFirst(t.Context(), nil, MetaSize, func() { t.Error("it is being sent") }, nil)
 	if err != nil {
 		t.Error(err)
 	}
