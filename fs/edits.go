@@ -362,23 +362,30 @@ func (e *edits) unlist(l *local) {
 // closeNodes lets the messages be messages again as which a file is known to the kernel.
 // edits.mu is held.
 func (e *edits) closeNodes(l *local) {
-	l.nodes = slices.DeleteFunc(l.nodes, func(id fuse.NodeID) bool {
-		if id>>32 == 0 {
-			return false
+	for _, id := range slices.Clone(l.nodes) {
+		if id>>32 != 0 {
+			e.lose(l, id)
 		}
-		delete(e.nodes, id)
-		return true
-	})
-	if l.node>>32 != 0 {
-		l.node = 0
-	}
-	for _, id := range l.nodes {
-		l.node = id
 	}
 }
 
-// know has a node mean a file. edits.mu is held.
+// lose has a node mean a file no more. edits.mu is held.
+func (e *edits) lose(l *local, id fuse.NodeID) {
+	delete(e.nodes, id)
+	l.nodes = slices.DeleteFunc(l.nodes, func(other fuse.NodeID) bool { return other == id })
+	if l.node == id {
+		l.node = 0
+		if n := len(l.nodes); n > 0 {
+			l.node = l.nodes[n-1]
+		}
+	}
+}
+
+// know has a node mean a file, and no other one. edits.mu is held.
 func (e *edits) know(l *local, id fuse.NodeID) {
+	if was := e.nodes[id]; was != nil && was != l {
+		e.lose(was, id)
+	}
 	if !slices.Contains(l.nodes, id) {
 		l.nodes = append(l.nodes, id)
 	}
@@ -400,14 +407,7 @@ func (e *edits) forget(id fuse.NodeID, n uint64) {
 		return
 	}
 	delete(e.given, id)
-	delete(e.nodes, id)
-	l.nodes = slices.DeleteFunc(l.nodes, func(other fuse.NodeID) bool { return other == id })
-	if l.node == id {
-		l.node = 0
-		for _, id := range l.nodes {
-			l.node = id
-		}
-	}
+	e.lose(l, id)
 }
 
 // find gives the file that a node means; nil: it is a message or a mailbox.

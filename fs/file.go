@@ -96,10 +96,8 @@ func (s *Server) openForWriting(id fuse.NodeID) (fuse.OpenResponse, error) {
 			l.timer.Stop()
 		}
 		if e.nodes[id] != l {
-			if was := e.nodes[id]; was != nil && len(l.nodes) == 0 {
-				l.inode = was.inode // a file that has become this message
-			} else if attr, err := s.plainAttr(id); err == nil && len(l.nodes) == 0 {
-				l.inode = attr.Inode
+			if len(l.nodes) == 0 {
+				l.inode = s.inodeOf(id)
 			}
 			l.owner = e.owners[id]
 			l.copied = l.copied || f.arrived // unless it is cut
@@ -110,6 +108,16 @@ func (s *Server) openForWriting(id fuse.NodeID) (fuse.OpenResponse, error) {
 	e.mu.Unlock()
 	owed()
 	return fuse.OpenResponse{Handle: handleWrite, Flags: fuse.OpenKeepCache}, err
+}
+
+// inodeOf is the number that the kernel has for a node that is no file any more, or was none; 0:
+// nobody knows. edits.mu is held.
+func (s *Server) inodeOf(id fuse.NodeID) uint64 {
+	if was := s.edits.nodes[id]; was != nil {
+		return was.inode
+	}
+	attr, _ := s.plainAttr(id)
+	return attr.Inode
 }
 
 func (s *Server) serveOpenForWriting(r *fuse.OpenRequest) {
