@@ -58,10 +58,10 @@ func (s *Server) openWait(ctx context.Context, id fuse.NodeID, flags fuse.OpenFl
 
 func writes(flags fuse.OpenFlags) bool { return !flags.IsReadOnly() || flags&fuse.OpenTruncate != 0 }
 
-// openable refuses what no open can be answered for. errWait: the mailbox is to be loaded first. That the message is in the snapshot is
-// asked in a writable mount only, else its text may still be had: there its name may have
-// come to mean another message a moment ago, and the kernel, which has not heard of that
-// yet, asks by name again when it is told ESTALE.
+// openable refuses what no open can be answered for. errWait: the mailbox is to be loaded
+// first. That the message is in the snapshot is asked in a writable mount only, else its text
+// may still be had: there its name may have come to mean another message a moment ago, and
+// the kernel, which has not heard of that yet, asks by name again when it is told ESTALE.
 func (s *Server) openable(id fuse.NodeID, flags fuse.OpenFlags) (*slot, cache.UID, *binding, error) {
 	sl, uid, err := s.node(id)
 	switch {

@@ -254,22 +254,14 @@ func (s *Server) setFlags(r fuse.Request, name string, flags []string, reply fun
 	} else if base != 0 {
 		id = base
 	}
-	_, _, m, err := s.message(id)
-	if err != nil && err != errWait {
-		s.fail(r, err)
-		return
-	}
-	if add, remove := difference(m.Flags, flags); err == nil && len(add)+len(remove) == 0 {
-		reply()
-		return
-	}
 	s.changing(r, nil, func() (func(), error) {
+		sl, b, m, err := s.message(id)
 		if err == errWait {
 			if err := s.load(s.ctx, id); err != nil {
 				return nil, err
 			}
+			sl, b, m, err = s.message(id)
 		}
-		sl, b, m, err := s.message(id)
 		if err != nil {
 			return nil, loaded(err)
 		}
