@@ -11,37 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 )
 
 // terminalLimit is when a command at a terminal is given up.
 const terminalLimit = 3 * time.Minute
-
-// openTerminal makes a pseudo-terminal, wide enough for the tables: person is the side at which
-// somebody types and reads, program the other.
-func openTerminal(t testing.TB) (person, program *os.File) {
-	t.Helper()
-	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-	if err != nil {
-		t.Fatalf("/dev/ptmx: %v", err)
-	}
-	person = os.NewFile(uintptr(fd), "/dev/ptmx")
-	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 50, Col: 200}); err != nil {
-		t.Fatal(err)
-	}
-	program, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return person, program
-}
 
 // screen is what a terminal has shown.
 type screen struct {
@@ -67,15 +42,11 @@ func (s *screen) String() string {
 // the command is over, such as a daemon, is an error.
 func atTerminal(t testing.TB, cmd *exec.Cmd, password string) (shown string, err error) {
 	t.Helper()
-	person, program := openTerminal(t)
-	defer person.Close()
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = program, program, program
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	err = cmd.Start()
-	program.Close()
+	person, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 50, Cols: 200}) // wide enough for the tables
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer person.Close()
 	var out screen
 	closed := make(chan struct{})
 	go func() { // ends when nobody has the other side any more, or person is closed
