@@ -1,8 +1,13 @@
 package cache
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"imapfs/imapconn/imaptest"
 )
 
 // Four batches are asked for at once, and again when all have come. Some texts come in one piece.
@@ -41,6 +46,38 @@ func TestALargeTextOfAScanIsReadInLongRuns(t *testing.T) {
 			if got[i].first != got[i-1].end {
 				t.Errorf("first %d: a hole in %v", first, got)
 			}
+		}
+	}
+}
+
+// A reader whose scan has grown reads a large text by long runs from the beginning, and any
+// other by short ones first.
+func TestALargeTextIsReadInStepWithItsScan(t *testing.T) {
+	t.Parallel()
+	const size = 20 << 20
+	for window, want := range map[int64]int64{0: runLen, 2*longRun - 1: runLen, 2 * longRun: longRun} {
+		s := imaptest.NewScripted(t)
+		s.Mailbox("INBOX").Add(text(1, size))
+		m := box(t, openScripted(t, s), "INBOX")
+		v := mustLoad(t, m).Validity()
+		ctx := within(t, 4*short)
+		if _, err := m.Open(ctx, v, 1); err != nil {
+			t.Fatal(err)
+		}
+		texts := m.account.texts
+		texts.mu.Lock()
+		texts.scans.all = []*scan{{box: m, validity: v, dir: 1, from: 1, at: 1, window: window}}
+		texts.mu.Unlock()
+		opened := len(bodies(s))
+		for i := range int64(2) {
+			if _, err := m.ReadAt(ctx, v, 1, make([]byte, blockLen), i*blockLen); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// The first block has come with the OPEN.
+		run := fmt.Sprintf("BODY.PEEK[]<%d.%d>)", blockLen, want-blockLen)
+		if got := bodies(s)[opened:]; !slices.ContainsFunc(got, func(c string) bool { return strings.HasSuffix(c, run) }) {
+			t.Errorf("with a window of %d: %q, want one of %s", window, got, run)
 		}
 	}
 }
